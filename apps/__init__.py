@@ -1,0 +1,1 @@
+"""End-to-end products: one folder each."""

@@ -1,0 +1,1 @@
+"""Gated recurrent models on PyTorch Lightning, shared by every app."""

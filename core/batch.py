@@ -1,0 +1,38 @@
+"""What the data side hands to the models: plain tuples of tensors."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+PAD_ID = 0
+BOS_ID = 1
+EOS_ID = 2
+
+
+class Seq2SeqBatch(NamedTuple):
+    """Token sequences, right-padded with `PAD_ID`.
+
+    Attributes:
+        source: Token ids of the context, (B, S) int64.
+        source_lengths: Number of real tokens per source row, at least 1, (B,) int64.
+        target: Token ids from BOS to EOS, (B, T) int64, T at least 2.
+    """
+
+    source: Tensor
+    source_lengths: Tensor
+    target: Tensor
+
+
+class ForecastBatch(NamedTuple):
+    """Windows of daily features and what came after them.
+
+    Attributes:
+        inputs: Features of the last L trading days, oldest first, (B, L, F) float32.
+        scale: Trailing volatility times the square root of the horizon, in log-return units,
+            positive, (B, P) float32.
+        target: Cumulative log return at each horizon, (B, P) float32.
+    """
+
+    inputs: Tensor
+    scale: Tensor
+    target: Tensor

@@ -1,0 +1,1 @@
+"""Domain-neutral data code and the embedded samples."""
