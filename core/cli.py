@@ -1,0 +1,120 @@
+"""Commands from typed functions; nothing heavy is imported before a command is chosen."""
+
+import argparse
+import importlib
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any, NoReturn
+
+PACKAGE = "recurrent-suite"
+
+
+def run(
+    name: str,
+    about: str,
+    verbs: Mapping[str, tuple[str, str]],
+    arguments: Sequence[str] | None = None,
+) -> NoReturn:
+    """Parse the command line, call the verb's function and exit.
+
+    Exit codes: 0 done, 2 misuse or bad data (one line on standard error), 130 interrupted.
+
+    Args:
+        name: The console script.
+        about: One sentence for `--help`.
+        verbs: Function as `module:function` and one line of help, by verb.
+        arguments: Instead of the process's own.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        _print_help(name, about, verbs)
+        sys.exit(0 if words else 2)
+    if words[0] == "--version":
+        print(f"{name} {version(PACKAGE)}")
+        sys.exit(0)
+    if words[0] not in verbs:
+        _fail(name, f"unknown command {words[0]!r}; choose one of {', '.join(verbs)}")
+    try:
+        sys.exit(_call(name, words[0], verbs[words[0]], words[1:]))
+    except (ValueError, OSError, KeyError) as error:
+        _fail(name, _one_line(error))
+    except KeyboardInterrupt:
+        _fail(name, "interrupted", code=130)
+
+
+def _call(name: str, verb: str, entry: tuple[str, str], words: list[str]) -> int:
+    """Run one verb; a dict or list that it returns is printed as JSON where `--json` is given."""
+    from jsonargparse import ActionConfigFile, ArgumentParser
+
+    class OneLineParser(ArgumentParser):
+        """jsonargparse, with errors of one line."""
+
+        def error(self, message: str, ex: Exception | None = None) -> NoReturn:  # noqa: ARG002
+            _fail(f"{name} {verb}", _one_line(ValueError(message)) + f"; see `{name} {verb} --help`")
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for noisy in ("pytorch_lightning", "lightning.pytorch", "datasets", "fsspec", "httpx"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    _quiet_known_warnings()
+    target, about = entry
+    module, function_name = target.split(":")
+    function = getattr(importlib.import_module(module), function_name)
+    parser = OneLineParser(prog=f"{name} {verb}", description=about)
+    parser.add_argument("--config", action=ActionConfigFile, help="YAML file of options")
+    parser.add_function_arguments(function)
+    if getattr(function, "prints_json", False):
+        parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    options = parser.parse_args(words)
+    as_json = bool(options.pop("json", False))
+    options.pop("config", None)
+    result = function(**vars(parser.instantiate_classes(options)))
+    if as_json:
+        print(json.dumps(result, ensure_ascii=False, default=float))
+    elif result is not None and hasattr(function, "show"):
+        function.show(result)
+    return 0
+
+
+def verb(show: Any) -> Any:
+    """Mark a function whose result `--json` prints and `show` prints for people."""
+
+    def mark(function: Any) -> Any:
+        function.prints_json = True
+        function.show = show
+        return function
+
+    return mark
+
+
+def _quiet_known_warnings() -> None:
+    """Hide what a user cannot act on."""
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+    warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, FileNotFoundError) and error.filename is not None:
+        return f"{error.filename}: no such file or folder; check the path"
+    if isinstance(error, KeyError):
+        return f"missing key {error}"
+    return " ".join(str(error).split())
+
+
+def _fail(name: str, message: str, code: int = 2) -> NoReturn:
+    print(f"{name}: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _print_help(name: str, about: str, verbs: Mapping[str, tuple[str, str]]) -> None:
+    width = max(len(word) for word in verbs)
+    parser = argparse.ArgumentParser(prog=name, description=about, add_help=False)
+    print(f"usage: {parser.prog} COMMAND [options]\n\n{about}\n\ncommands:")
+    for word, (_, line) in verbs.items():
+        print(f"  {word:<{width}}  {line}")
+    print(f"\n`{name} COMMAND --help` shows a command's options; --version the version.")

@@ -1,0 +1,186 @@
+"""Search over anything with `encode` and `decode_step`: greedy and beam."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from core.batch import BOS_ID, EOS_ID, PAD_ID
+from core.nn.recurrent import StackState
+from core.nn.seq2seq import Memory
+
+Constraint = Callable[[int, Sequence[int]], Collection[int]]
+
+
+class StepDecoder(Protocol):
+    """What the search needs of a model."""
+
+    def encode(self, source: Tensor, lengths: Tensor) -> tuple[Memory, StackState]:
+        """Read the sources."""
+
+    def decode_step(
+        self, tokens: Tensor, state: StackState, memory: Memory
+    ) -> tuple[Tensor, StackState, Tensor | None]:
+        """Score the next tokens."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodingConfig:
+    """How a reply is searched.
+
+    Attributes:
+        beam_size: Hypotheses kept per source; 1 is greedy search.
+        max_length: Most tokens of a reply, at least 1.
+        length_penalty: Exponent of Wu et al. 2016 (arXiv:1609.08144), eq. 14; 0 favours short
+            replies, 1 nearly compares mean log-probabilities.
+        no_repeat_ngram: No n-gram of this many tokens comes twice in a reply; 0 switches it off.
+    """
+
+    beam_size: int = 1
+    max_length: int = 120
+    length_penalty: float = 1.0
+    no_repeat_ngram: int = 4
+
+    def __post_init__(self) -> None:
+        if self.beam_size < 1 or self.max_length < 1:
+            raise ValueError(
+                f"beam_size={self.beam_size} and max_length={self.max_length} must be at least 1"
+            )
+        if self.no_repeat_ngram < 0:
+            raise ValueError(f"no_repeat_ngram={self.no_repeat_ngram} must be 0 or more")
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A reply, or the beginning of one.
+
+    Attributes:
+        source: Row of the source it answers.
+        tokens: Token ids without BOS and EOS.
+        log_probability: Sum over the tokens, and over EOS once finished; natural logarithm.
+        attention: Source weights (S,) of each token; empty without attention.
+    """
+
+    source: int
+    tokens: tuple[int, ...] = ()
+    log_probability: float = 0.0
+    attention: tuple[Tensor, ...] = field(default=(), repr=False)
+
+    def score(self, length_penalty: float) -> float:
+        """The log-probability over the length penalty; the search's order."""
+        return self.log_probability / ((5 + len(self.tokens) + 1) / 6) ** length_penalty
+
+
+def repeating_tokens(tokens: Sequence[int], size: int) -> set[int]:
+    """Tokens that would complete an n-gram of this size for the second time."""
+    if size == 0 or len(tokens) < size:
+        return set()
+    prefix = tuple(tokens[len(tokens) - size + 1 :])
+    starts = range(len(tokens) - size + 1)
+    return {
+        tokens[start + size - 1]
+        for start in starts
+        if tuple(tokens[start : start + size - 1]) == prefix
+    }
+
+
+@torch.inference_mode()
+def beam_search(
+    model: StepDecoder,
+    source: Tensor,
+    lengths: Tensor,
+    config: DecodingConfig,
+    constraint: Constraint | None = None,
+) -> list[list[Hypothesis]]:
+    """Find the best replies to a batch of sources; a beam of one is greedy search.
+
+    Args:
+        model: Anything with `encode` and `decode_step`, in evaluation mode.
+        source: Token ids, (B, S).
+        lengths: Real tokens per row, (B,).
+        config: How to search.
+        constraint: Given a source row and the tokens so far, the tokens that may not follow.
+
+    Returns:
+        Per source up to `beam_size` hypotheses, best first; at least one. One that `max_length`
+        cut off ends without EOS.
+    """
+    memory, state = model.encode(source, lengths)
+    live = [Hypothesis(row) for row in range(len(source))]
+    done: list[list[Hypothesis]] = [[] for _ in live]
+    tokens = torch.full((len(live),), BOS_ID, dtype=torch.long, device=source.device)
+    for _ in range(config.max_length):
+        logits, state, weights = model.decode_step(tokens, state, memory)
+        log_probs = logits.float().log_softmax(dim=-1)  # (live, V)
+        log_probs[:, [PAD_ID, BOS_ID]] = -torch.inf
+        for row, hypothesis in enumerate(live):
+            forbidden = repeating_tokens(hypothesis.tokens, config.no_repeat_ngram)
+            if constraint is not None:
+                forbidden.update(constraint(hypothesis.source, hypothesis.tokens))
+            if forbidden:
+                log_probs[row, list(forbidden)] = -torch.inf
+        live, parents = _grow(live, log_probs, weights, done, config)
+        if not live:
+            break
+        keep = torch.tensor(parents, device=source.device)
+        state = tuple(tuple(part[keep] for part in layer) for layer in state)
+        if parents != list(range(len(memory.values))):
+            memory = memory.select(keep)
+        tokens = torch.tensor([h.tokens[-1] for h in live], device=source.device)
+    for hypothesis in live:
+        done[hypothesis.source].append(hypothesis)
+    return [
+        sorted(found, key=lambda h: h.score(config.length_penalty), reverse=True)[
+            : config.beam_size
+        ]
+        for found in done
+    ]
+
+
+def _grow(
+    live: Sequence[Hypothesis],
+    log_probs: Tensor,
+    weights: Tensor | None,
+    done: list[list[Hypothesis]],
+    config: DecodingConfig,
+) -> tuple[list[Hypothesis], list[int]]:
+    """Extend every live hypothesis; move the ended ones to `done`.
+
+    Returns:
+        The hypotheses that live on, and the row that each grew from.
+    """
+    # Each parent may spend one candidate on EOS, so twice the beam always leaves enough.
+    best, ids = log_probs.topk(min(2 * config.beam_size, log_probs.size(-1)), dim=-1)
+    values, tokens = best.tolist(), ids.tolist()
+    grown: list[Hypothesis] = []
+    parents: list[int] = []
+    for source, members in groupby(range(len(live)), key=lambda row: live[row].source):
+        candidates = [
+            (live[row].log_probability + value, row, token)
+            for row in members
+            for value, token in zip(values[row], tokens[row], strict=True)
+            if value > -torch.inf
+        ]
+        candidates.sort(reverse=True)
+        survivors: list[tuple[Hypothesis, int]] = []
+        for rank, (log_probability, row, token) in enumerate(candidates):
+            parent = live[row]
+            if token == EOS_ID:
+                if rank < config.beam_size:
+                    ended = Hypothesis(source, parent.tokens, log_probability, parent.attention)
+                    done[source].append(ended)
+                continue
+            seen = () if weights is None else (weights[row],)
+            child = Hypothesis(
+                source, (*parent.tokens, token), log_probability, parent.attention + seen
+            )
+            survivors.append((child, row))
+            if len(survivors) == config.beam_size:
+                break
+        if len(done[source]) < config.beam_size:
+            grown += [child for child, _ in survivors]
+            parents += [row for _, row in survivors]
+    return grown, parents

@@ -1,0 +1,51 @@
+"""A loader whose place in the data can be saved, so that a resumed run sees the same batches."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+BatchT = TypeVar("BatchT")
+BatchPlan = Callable[[np.random.Generator], Sequence[np.ndarray]]
+
+
+class BatchLoader(Generic[BatchT]):
+    """Batches made from row numbers, in an order that depends on the seed and the epoch alone.
+
+    Args:
+        plan: Draws one epoch's batches, each an array of row numbers. The number of batches must
+            not depend on the draw.
+        collate: Makes a batch from row numbers.
+        seed: Of the order.
+    """
+
+    def __init__(
+        self, plan: BatchPlan, collate: Callable[[np.ndarray], BatchT], seed: int = 0
+    ) -> None:
+        self.plan = plan
+        self.collate = collate
+        self.seed = seed
+        self.epoch = 0
+        self.position = 0
+        self._num_batches = len(plan(np.random.default_rng([seed, 0])))
+
+    def __len__(self) -> int:
+        return self._num_batches
+
+    def __iter__(self) -> Iterator[BatchT]:
+        batches = self.plan(np.random.default_rng([self.seed, self.epoch]))
+        for rows in batches[self.position :]:
+            self.position += 1
+            yield self.collate(rows)
+        self.epoch += 1
+        self.position = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Epoch, and batches of it that were handed out."""
+        return {"epoch": self.epoch, "position": self.position}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state_dict` was taken."""
+        self.epoch, self.position = state["epoch"], state["position"]
+        if self.position >= len(self):
+            self.epoch, self.position = self.epoch + 1, 0

@@ -1,0 +1,193 @@
+"""fit(): seed, callbacks, Trainer, resume; the best weights are loaded at the end."""
+
+import logging
+import random
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+
+from core.loading import BatchLoader
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerConfig:
+    """How long and on what to train.
+
+    Attributes:
+        max_epochs: Passes over the training part, at least 1.
+        max_minutes: Wall time after which training stops with what it has; 0 sets no limit.
+        patience: Validations without a better val_loss before training stops early; 0 switches
+            early stopping off.
+        clip_norm: Largest gradient norm of a step (Pascanu et al. 2013, arXiv:1211.5063,
+            algorithm 1); 0 switches clipping off.
+        precision: `auto` takes bf16-mixed where the processor multiplies bf16 matrices in
+            hardware (CUDA, or a CPU with AMX), else 32-true.
+        checkpoint_steps: Optimiser steps between checkpoints for `--resume`, at least 1.
+        seed: Of the starting weights, dropout and the batch order.
+        progress: Show Lightning's bar (on standard error).
+    """
+
+    max_epochs: int = 10
+    max_minutes: float = 0.0
+    patience: int = 3
+    clip_norm: float = 1.0
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    checkpoint_steps: int = 500
+    seed: int = 0
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        if self.max_epochs < 1 or self.checkpoint_steps < 1:
+            raise ValueError(
+                f"max_epochs={self.max_epochs} and checkpoint_steps={self.checkpoint_steps} "
+                "must be at least 1"
+            )
+        if self.max_minutes < 0 or self.patience < 0 or self.clip_norm < 0:
+            raise ValueError(
+                f"max_minutes={self.max_minutes}, patience={self.patience} and "
+                f"clip_norm={self.clip_norm} must be 0 or more"
+            )
+        if self.precision not in ("auto", "32-true", "bf16-mixed"):
+            raise ValueError(
+                f"precision={self.precision!r} is unknown; choose auto, 32-true or bf16-mixed"
+            )
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a training left behind.
+
+    Attributes:
+        seconds: Wall time of this call.
+        epochs: Epochs finished, those before a resume among them.
+        steps: Optimiser steps, likewise.
+        val_loss: The best validation loss, whose weights the module now holds.
+    """
+
+    seconds: float
+    epochs: int
+    steps: int
+    val_loss: float
+
+
+def resolve_precision(precision: str) -> Literal["32-true", "bf16-mixed"]:
+    """Turn `auto` into what this machine is fast at."""
+    if precision != "auto":
+        return "bf16-mixed" if precision == "bf16-mixed" else "32-true"
+    has_amx = bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+    return "bf16-mixed" if torch.cuda.is_available() or has_amx else "32-true"
+
+
+class RandomState(pl.Callback):
+    """Saves every random generator with the checkpoint and puts it back when training resumes.
+
+    Plain lists and ints, so that the checkpoint loads with `weights_only=True`.
+    """
+
+    def __init__(self) -> None:
+        self.loaded: dict[str, Any] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of torch's, numpy's and Python's generators."""
+        name, keys, position, has_gauss, gauss = np.random.get_state()
+        version, internal, following = random.getstate()
+        return {
+            "torch": torch.get_rng_state(),
+            "numpy": [name, keys.tolist(), position, has_gauss, gauss],
+            "python": [version, list(internal), following],
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Keep the state until training starts: Lightning draws numbers in between."""
+        self.loaded = state_dict
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put the saved state back."""
+        if self.loaded is None:
+            return
+        torch.set_rng_state(self.loaded["torch"])
+        name, keys, position, has_gauss, gauss = self.loaded["numpy"]
+        np.random.set_state((name, np.array(keys, dtype=np.uint32), position, has_gauss, gauss))
+        version, internal, following = self.loaded["python"]
+        random.setstate((version, tuple(internal), following))
+        self.loaded = None
+
+
+def fit(
+    module: pl.LightningModule,
+    loaders: tuple[BatchLoader[Any], Iterable[Any]],
+    config: TrainerConfig,
+    run_dir: Path,
+    resume: bool = False,
+) -> FitResult:
+    """Train, keep the weights of the best validation loss, write logs and checkpoints.
+
+    Args:
+        module: What to train; holds the best weights afterwards.
+        loaders: Training and validation batches.
+        config: The choices.
+        run_dir: `logs/` (CSV and TensorBoard) and `checkpoints/` go here.
+        resume: Go on from `checkpoints/last.ckpt`: the same final weights, bit for bit, as the
+            training that was never stopped.
+
+    Returns:
+        Time, steps and the best validation loss.
+
+    Raises:
+        FileNotFoundError: `resume` without a checkpoint.
+    """
+    checkpoints = run_dir / "checkpoints"
+    last = checkpoints / "last.ckpt"
+    if resume and not last.exists():
+        raise FileNotFoundError(f"{last}: no checkpoint to resume from; train without --resume")
+    best = ModelCheckpoint(
+        checkpoints, "best", monitor="val_loss", save_weights_only=True, enable_version_counter=False
+    )
+    callbacks: list[pl.Callback] = [best, RandomState()]
+    if config.patience:
+        callbacks.append(EarlyStopping("val_loss", patience=config.patience, check_finite=True))
+    callbacks.append(
+        ModelCheckpoint(
+            checkpoints,
+            "last",
+            every_n_train_steps=config.checkpoint_steps,
+            enable_version_counter=False,
+        )
+    )
+    if config.progress:
+        # On standard error: standard output holds results alone.
+        callbacks.append(RichProgressBar(refresh_rate=5, console_kwargs={"stderr": True}))
+    trainer = pl.Trainer(
+        accelerator="auto",
+        devices=1,
+        precision=resolve_precision(config.precision),
+        max_epochs=config.max_epochs,
+        max_time=timedelta(minutes=config.max_minutes) if config.max_minutes else None,
+        gradient_clip_val=config.clip_norm or None,
+        callbacks=callbacks,
+        logger=[CSVLogger(run_dir / "logs", "", ""), TensorBoardLogger(run_dir / "logs", "", "")],
+        log_every_n_steps=10,
+        enable_model_summary=False,
+        enable_progress_bar=config.progress,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )
+    started = time.perf_counter()
+    trainer.fit(module, *loaders, ckpt_path=last if resume else None, weights_only=True)
+    seconds = time.perf_counter() - started
+    weights = torch.load(best.best_model_path, weights_only=True)["state_dict"]
+    module.load_state_dict(weights)
+    module.eval()
+    score = float(best.best_model_score) if best.best_model_score is not None else float("nan")
+    return FitResult(seconds, trainer.current_epoch, trainer.global_step, score)

@@ -1,0 +1,148 @@
+"""Personal data and order numbers <-> numbered, typed placeholders such as `<order_1>`."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+ENTITY_TYPES = (
+    "email",
+    "card",
+    "phone",
+    "order",
+    "tracking",
+    "reference",
+    "postcode",
+    "address",
+    "number",
+)
+MAX_PER_TYPE = 6  # a seventh e-mail address of a dialogue becomes <email_x>, which is never put back
+PLACEHOLDER = re.compile(rf"<(?:{'|'.join(ENTITY_TYPES)})_(?:\d|x)>")
+
+_STREET = (
+    "street|st|road|rd|avenue|ave|lane|ln|drive|dr|boulevard|blvd|court|ct|way|place|close|"
+    "square|terrace|crescent|nagar|marg|layout|sector|apartments?|apt|flat"
+)
+_CODE = r"[A-Za-z]{0,6}[-/#]?\d[\w/-]*\w"  # an identifier: letters, then digits and separators
+# The first pattern that matches at a place wins; `value` is what is hidden.
+_PATTERNS = tuple(
+    (kind, re.compile(pattern, re.IGNORECASE))
+    for kind, pattern in (
+        ("email", r"(?P<value>[\w.+-]+@[\w-]+(?:\.[\w-]+)+)"),
+        (
+            "address",
+            rf"(?P<value>\b\d{{1,5}}[A-Za-z]?,?\s+(?:[A-Z][\w'.-]*\s+){{1,3}}(?:{_STREET})\b\.?)",
+        ),
+        ("order", r"(?<![\w-])(?P<value>\d{3}-\d{6,7}-\d{6,7})(?![\w-])"),
+        ("card", r"(?<![\w-])(?P<value>\d{4}[ -]\d{4}[ -]\d{4}[ -]\d{1,7})(?![\w-])"),
+        (
+            "tracking",
+            rf"\b(?:tracking|awb|consignment|waybill)\b(?:\W*(?:no|number|id|num|code|is)\b)*\W*"
+            rf"(?P<value>{_CODE})",
+        ),
+        (
+            "reference",
+            r"\b(?:ref|reference|ticket|case|complaint|transaction|txn|invoice|claim|request|"
+            rf"return|account)\b(?:\W*(?:no|number|id|num|code|is)\b)*\W*(?P<value>{_CODE})",
+        ),
+        (
+            "phone",
+            r"(?<![\w-])(?P<value>\+\d{1,3}[ .-]?(?:\(?\d{1,5}\)?[ .-]?){2,5}\d"
+            r"|\(\d{3}\)[ .-]?\d{3}[ .-]?\d{4}|\d{3}[ .-]\d{3}[ .-]\d{4}|\d{5}[ -]\d{5}"
+            r"|0\d{2,4}[ -]\d{3,4}[ -]?\d{3,4}|[6-9]\d{9})(?![\w-])",
+        ),
+        ("postcode", r"\b(?P<value>[A-Z]{1,2}\d[A-Z\d]?\s?\d[ABD-HJLNP-UW-Z]{2})\b"),
+        (
+            "postcode",
+            r"\b(?:pin|pincode|zip|zipcode|postal|postcode)\b(?:\W*(?:code|is)\b)*\W*"
+            r"(?P<value>\d{5,6}(?:-\d{4})?|\d{3} \d{3})\b",
+        ),
+        ("order", rf"\border\b(?:\W*(?:no|number|id|num|code|is|ref)\b)*\W*(?P<value>{_CODE})"),
+        ("card", r"(?<![\w-])(?P<value>\d{13,19})(?![\w-])"),
+        ("order", r"(?<![\w-])(?P<value>[A-Za-z]{1,4}-?\d{5,}|[A-Za-z]{1,3}-\d{4,}(?:-\d+)*)(?!\w)"),
+        ("number", r"(?P<value>[^\s<>]*(?:\d[^\s<>]*){5,})"),
+    )
+)
+_MIN_DIGITS = {"tracking": 4, "reference": 4, "order": 4, "phone": 7}
+_EDGES = "\"'([{<>.,;:!?)]}*#"
+
+
+def mask_once(text: str) -> list[tuple[int, int, str]]:
+    """Find the entities of a text.
+
+    Returns:
+        Start, end and type of each, in order and without overlap. Afterwards no token outside
+        them holds five or more digits.
+    """
+    found: list[tuple[int, int, str]] = []
+    for kind, pattern in _PATTERNS:
+        position = 0
+        while match := pattern.search(text, position):
+            start, end = match.span("value")
+            position = max(match.end(), match.start() + 1)
+            while start < end and text[end - 1] in _EDGES:
+                end -= 1
+            while start < end and text[start] in _EDGES:
+                start += 1
+            digits = sum(character.isdigit() for character in text[start:end])
+            if digits < _MIN_DIGITS.get(kind, 0):
+                position = match.start("value") + 1 if start > match.start() else position
+                continue
+            if start < end and not any(start < b and a < end for a, b, _ in found):
+                found.append((start, end, kind))
+    return sorted(found)
+
+
+class EntityTable:
+    """The entities of one dialogue: equal values share a placeholder.
+
+    Attributes:
+        values: What stands behind each placeholder, as the user wrote it first.
+    """
+
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}
+        self._known: dict[str, str] = {}
+        self._counts: dict[str, int] = {}
+
+    def mask(self, text: str) -> str:
+        """Replace every entity; a placeholder typed literally loses its brackets first."""
+        text = PLACEHOLDER.sub(lambda match: match.group()[1:-1], text)
+        parts: list[str] = []
+        position = 0
+        for start, end, kind in mask_once(text):
+            parts += [text[position:start], self._placeholder(kind, text[start:end])]
+            position = end
+        masked = "".join(parts) + text[position:]
+        return masked if position == 0 else _mask_leftovers(masked, self)
+
+    def _placeholder(self, kind: str, value: str) -> str:
+        key = re.sub(r"[\s()-]", "", value).lower()
+        if key not in self._known:
+            count = self._counts.get(kind, 0) + 1
+            self._counts[kind] = count
+            name = f"<{kind}_{count if count <= MAX_PER_TYPE else 'x'}>"
+            self._known[key] = name
+            if count <= MAX_PER_TYPE:
+                self.values[name] = value
+        return self._known[key]
+
+
+def _mask_leftovers(text: str, table: EntityTable) -> str:
+    """Hide what a cut left over: a token, placeholders aside, that still has five digits."""
+    words = re.split(r"(\s+)", text)
+    for index, word in enumerate(words):
+        rest = PLACEHOLDER.sub("", word)
+        if sum(character.isdigit() for character in rest) >= 5:
+            words[index] = table._placeholder("number", rest)  # noqa: SLF001
+    return "".join(words)
+
+
+def unmask(text: str, values: Mapping[str, str]) -> str:
+    """Put the values back; a placeholder without a value is dropped with the space before it."""
+    text = PLACEHOLDER.sub(lambda match: values.get(match.group(), "\0"), text)
+    return re.sub(r" ?\0", "", text)
+
+
+def placeholders() -> tuple[str, ...]:
+    """Every placeholder that can occur, in a fixed order."""
+    numbers: Iterable[str] = [*map(str, range(1, MAX_PER_TYPE + 1)), "x"]
+    return tuple(f"<{kind}_{number}>" for kind in ENTITY_TYPES for number in numbers)
