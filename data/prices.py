@@ -1,0 +1,221 @@
+"""Daily prices from the sample, CSV files or Yahoo, validated, in one long table."""
+
+import csv
+import gzip
+import importlib.util
+import logging
+import re
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+logger = logging.getLogger(__name__)
+
+PRICE_COLUMNS = ("Open", "High", "Low", "Close", "Adj Close")
+NUMBER_COLUMNS = (*PRICE_COLUMNS, "Volume")
+COLUMNS = ("Ticker", "Date", *NUMBER_COLUMNS)
+SAMPLE_START, SAMPLE_END = "2000-03-01", "2013-03-01"
+EMPTY_CELLS = ("", "null", "NULL", "nan", "NaN", "NA", "N/A", "n/a", "None")
+ISO_DATE = re.compile(r"^(\d{4}-\d{2}-\d{2})(?:[T ].*)?$")
+EXAMPLE_HEADER = "Date,Open,High,Low,Close,Adj Close,Volume"
+
+Location = Callable[[int], str]
+
+
+def load_prices(source: str, cache_dir: Path | None = None) -> pd.DataFrame:
+    """Read daily prices from any supported source.
+
+    Args:
+        source: `sample`, a CSV file (also .csv.gz), a folder of them, or `yahoo:AAPL,MSFT`. A CSV
+            without a Ticker column is one ticker, named after the file.
+        cache_dir: Where Yahoo's answers are kept; None for the user's cache folder.
+
+    Returns:
+        Columns Ticker, Date, Open, High, Low, Close, Adj Close, Volume; one row a ticker and
+        trading day, sorted by both, without empty cells.
+
+    Raises:
+        FileNotFoundError: The file or folder does not exist.
+        ValueError: The content is wrong; the message names the file and the line.
+    """
+    if source == "sample":
+        return load_sample()
+    if source.startswith("yahoo:"):
+        from data.yahoo import load_yahoo
+
+        return load_yahoo(source.removeprefix("yahoo:").split(","), cache_dir=cache_dir)
+    path = Path(source).expanduser()
+    if path.is_dir():
+        files = sorted(p for p in path.iterdir() if p.name.lower().endswith((".csv", ".csv.gz")))
+        if not files:
+            raise FileNotFoundError(f"{path} holds no .csv or .csv.gz file; give another folder")
+    elif path.exists():
+        files = [path]
+    else:
+        raise FileNotFoundError(
+            f"{path} does not exist; give sample, a CSV file, a folder of them or yahoo:AAPL,MSFT"
+        )
+    return _join([read_price_csv(file) for file in files], files)
+
+
+def load_sample() -> pd.DataFrame:
+    """Real daily prices that ship inside installed packages, 2000-03-01 to 2013-03-01.
+
+    AAPL, FB, GOOG, IBM and MSFT from `bokeh_sampledata` (public domain), the S&P 500 and the
+    Nasdaq from `arch`. The indices pay no dividend, so their adjusted close is the close.
+    """
+    stocks = pd.read_csv(_package_folder("bokeh_sampledata") / "_data" / "stocks.csv.gz")
+    frames = [stocks.assign(Date=pd.to_datetime(stocks["Date"], format="%Y-%m-%d"))]
+    for ticker, name in (("SP500", "sp500"), ("NASDAQ", "nasdaq")):
+        index = pd.read_csv(_package_folder("arch") / "data" / name / f"{name}.csv.gz")
+        dates = pd.to_datetime(index["Date"], format="%m/%d/%Y")
+        frames.append(index.assign(Date=dates, Ticker=ticker))
+    frame = pd.concat(frames, ignore_index=True)[list(COLUMNS)]
+    frame = frame[frame["Date"].between(SAMPLE_START, SAMPLE_END)].astype({"Volume": float})
+    return frame.sort_values(["Ticker", "Date"], ignore_index=True)
+
+
+def _package_folder(name: str) -> Path:
+    """Where a package lies, without importing it: importing it would parse the file twice."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError(f"the sample needs the package {name}; install it: make setup")
+    return Path(spec.origin).parent
+
+
+def read_price_csv(path: Path) -> pd.DataFrame:
+    """Read and validate one CSV file.
+
+    Args:
+        path: A .csv or .csv.gz file, with a Ticker column or named after its one ticker.
+
+    Returns:
+        The table of `load_prices`, plus the column `line`: where in the file a row stands.
+
+    Raises:
+        ValueError: Wrong content, with file and line.
+    """
+    raw = _read_text_table(path)
+    names = {column: _canonical(column) for column in raw.columns}
+    raw = raw.rename(columns=names)
+    raw = raw.loc[:, ~raw.columns.duplicated()]
+    needed = ["Date", *(c for c in NUMBER_COLUMNS if c != "Adj Close")]
+    missing = [column for column in needed if column not in raw.columns]
+    if missing:
+        raise ValueError(
+            f"{path} line 1: no column {', '.join(missing)}; the header must be {EXAMPLE_HEADER}"
+        )
+    if "Adj Close" not in raw.columns:
+        logger.warning("%s has no Adj Close: Close is used, splits and dividends stay in", path)
+        raw["Adj Close"] = raw["Close"]
+    if "Ticker" not in raw.columns:
+        raw["Ticker"] = path.name.removesuffix(".gz").removesuffix(".csv")
+    raw = raw[list(COLUMNS)].apply(lambda column: column.str.strip())
+    blank = (raw.drop(columns="Ticker") == "").all(axis=1)  # an empty line, not a broken row
+    table = raw.mask(raw.isin(EMPTY_CELLS) & (raw.columns != "Ticker") | (raw == ""))
+    whole = table.notna().all(axis=1)
+    if dropped := int((~whole & ~blank).sum()):
+        first = int(np.flatnonzero(~whole & ~blank)[0]) + 2
+        logger.warning("%s: dropped %d rows with empty cells, first line %d", path, dropped, first)
+    table = table[whole]
+    if table.empty:
+        raise ValueError(f"{path} has no complete row; it needs lines of {EXAMPLE_HEADER}")
+    return _parse(table, path)
+
+
+def _read_text_table(path: Path) -> pd.DataFrame:
+    """The file as text cells; row i of the table stands on line i + 2."""
+    try:
+        return pd.read_csv(
+            path,
+            dtype=str,
+            keep_default_na=False,
+            skip_blank_lines=False,
+            index_col=False,
+            encoding="utf-8-sig",
+            quoting=csv.QUOTE_MINIMAL,
+        ).fillna("")
+    except pd.errors.EmptyDataError:
+        raise ValueError(f"{path} is empty; it needs lines of {EXAMPLE_HEADER}") from None
+    except pd.errors.ParserError as error:
+        found = re.search(r"line (\d+)", str(error))
+        line = f" line {found.group(1)}" if found else ""
+        raise ValueError(f"{path}{line}: not a CSV row of the header's length; fix it") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not UTF-8 text; save it as UTF-8 CSV") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        raise ValueError(f"{path} is not a whole gzip file; compress it again") from None
+
+
+def _canonical(column: str) -> str:
+    known = {name.lower(): name for name in COLUMNS}
+    return known.get(str(column).strip().lower().replace("_", " "), str(column))
+
+
+def _parse(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Text cells to dates and numbers; the first wrong line ends it."""
+    dates = table["Date"].str.extract(ISO_DATE, expand=False)
+    parsed = pd.DataFrame({"Ticker": table["Ticker"].astype("category")})
+    parsed["Date"] = pd.to_datetime(dates, format="%Y-%m-%d", errors="coerce")
+    wrong: list[tuple[int, str]] = []
+    if (bad := parsed["Date"].isna()).any():
+        row = int(bad.idxmax())
+        wrong.append((row, f"Date {table.at[row, 'Date']!r} is no date; write it as YYYY-MM-DD"))
+    for column in NUMBER_COLUMNS:
+        parsed[column] = pd.to_numeric(table[column], errors="coerce").astype(float)
+        if (bad := ~np.isfinite(parsed[column])).any():
+            row = int(bad.idxmax())
+            text = table.at[row, column]
+            wrong.append((row, f"{column} {text!r} is no number; write it like 1234.5"))
+    parsed["line"] = np.asarray(table.index) + 2
+    if wrong:
+        row, problem = min(wrong)
+        raise ValueError(f"{path} line {row + 2}: {problem}")
+    check_values(parsed, lambda row: f"{path} line {parsed.at[row, 'line']}")
+    return parsed
+
+
+def check_values(frame: pd.DataFrame, location: Location) -> None:
+    """Refuse prices of zero or below, negative volumes and duplicated dates.
+
+    Args:
+        frame: The table of `load_prices`, in any order.
+        location: Words for where a row, given by its index label, stands.
+
+    Raises:
+        ValueError: The first wrong row.
+    """
+    wrong: list[tuple[int, str]] = []
+    for column in NUMBER_COLUMNS:
+        is_volume = column == "Volume"  # a day without trade is valid, a negative count is not
+        bad = frame[column] < 0 if is_volume else frame[column] <= 0
+        if bad.any():
+            row = int(bad.idxmax())
+            rule = "must not be negative" if is_volume else "must be above 0"
+            wrong.append((row, f"{column} {frame.at[row, column]:g} {rule}; correct or remove it"))
+    double = frame.duplicated(["Ticker", "Date"])
+    if double.any():
+        row = int(double.idxmax())
+        ticker, date = frame.at[row, "Ticker"], frame.at[row, "Date"]
+        wrong.append((row, f"date {date:%Y-%m-%d} of {ticker} stands twice; keep one of the rows"))
+    if wrong:
+        row, problem = min(wrong)
+        raise ValueError(f"{location(row)}: {problem}")
+
+
+def _join(frames: list[pd.DataFrame], files: list[Path]) -> pd.DataFrame:
+    """One sorted table of all files; a date that stands in two files is refused."""
+    for frame, path in zip(frames, files, strict=True):
+        backwards = frame.groupby("Ticker", observed=True)["Date"].diff() < pd.Timedelta(0)
+        if backwards.any():
+            line = frame.at[backwards.idxmax(), "line"]
+            logger.warning("%s: dates not in order from line %d on; sorted them", path, line)
+    names = np.repeat([str(file) for file in files], [len(frame) for frame in frames])
+    joined = pd.concat([frame.astype({"Ticker": str}) for frame in frames], ignore_index=True)
+    if len(files) > 1:
+        check_values(joined, lambda row: f"{names[row]} line {joined.at[row, 'line']}")
+    joined = joined.drop(columns="line")
+    return joined.sort_values(["Ticker", "Date"], ignore_index=True)
