@@ -27,11 +27,16 @@ class _Module(pl.LightningModule):
         total = int(self.trainer.estimated_stepping_batches)
         return make_optimizer(self, self.optim_config, max(total, 1))
 
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Log the gradient norm before clipping."""
-        if self.trainer.global_step % self.trainer.log_every_n_steps == 0:
-            gradients = [p.grad for p in self.parameters() if p.grad is not None]
-            self.log("grad_norm", nn.utils.get_total_norm(gradients))
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip by norm, and log the norm that it had: both take the same pass over the weights."""
+        limit = gradient_clip_val or float("inf")
+        norm = nn.utils.clip_grad_norm_(self.parameters(), limit)
+        self.log("grad_norm", norm)
 
 
 class Seq2SeqModule(_Module):

@@ -1,6 +1,8 @@
 """fit(): seed, callbacks, Trainer, resume; the best weights are loaded at the end."""
 
+import ctypes
 import logging
+import platform
 import random
 import time
 from collections.abc import Iterable
@@ -89,6 +91,18 @@ def resolve_precision(precision: str) -> Literal["32-true", "bf16-mixed"]:
     return "bf16-mixed" if torch.cuda.is_available() or has_amx else "32-true"
 
 
+def keep_freed_memory() -> None:
+    """Tell glibc to reuse large freed blocks instead of returning them to the kernel.
+
+    Every training step frees and takes the same tensors; handing their pages back and forth cost
+    a quarter of the step's time where it was measured. Elsewhere than on glibc nothing happens.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(ctypes.c_int(-3), ctypes.c_int(2**30))  # M_MMAP_THRESHOLD
+        libc.mallopt(ctypes.c_int(-1), ctypes.c_int(2**31 - 1))  # M_TRIM_THRESHOLD
+
+
 class RandomState(pl.Callback):
     """Saves every random generator with the checkpoint and puts it back when training resumes.
 
@@ -147,6 +161,7 @@ def fit(
     Raises:
         FileNotFoundError: `resume` without a checkpoint.
     """
+    keep_freed_memory()
     checkpoints = run_dir / "checkpoints"
     last = checkpoints / "last.ckpt"
     if resume and not last.exists():

@@ -11,6 +11,7 @@ from core.nn.recurrent import CellName, RecurrentConfig, RecurrentStack
 
 LEVELS = tuple(round(0.05 * step, 2) for step in range(1, 20))  # 0.05, 0.10 ... 0.95
 LARGEST_CORRECTION = 1.0  # of a logarithm: a width changes by a factor of e at most
+SHIFT_REACH, GAP_REACH = 0.1, 0.2  # of the width's: direction and shape are mostly noise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,10 @@ class Forecaster(nn.Module):
     with gaps instead of spline knots). The head starts at zero: an untrained network gives exactly
     the known fan.
 
+    The correction's reach falls with the square root of the horizon. Returns over 60 days overlap,
+    so training holds 60 times fewer independent ones than of a single day, and a network that may
+    move all horizons alike learns the training years' luck by heart.
+
     Args:
         input_size: Features per day.
         horizons: Days ahead, P of them.
@@ -45,7 +50,7 @@ class Forecaster(nn.Module):
     base_median: Tensor
     base_gaps: Tensor
     levels: Tensor
-    width: Tensor
+    reach: Tensor
 
     def __init__(
         self,
@@ -75,7 +80,7 @@ class Forecaster(nn.Module):
         self.register_buffer("levels", torch.tensor(LEVELS))
         self.register_buffer("base_median", base_quantiles[:, self.middle].clone().float())
         self.register_buffer("base_gaps", gaps.float())
-        self.register_buffer("width", torch.ones(len(horizons)))
+        self.register_buffer("reach", torch.tensor(self.horizons).float().rsqrt())
 
     def forward(self, inputs: Float[Tensor, "B L F"]) -> Float[Tensor, "B P Q"]:
         """Forecast from the last state.
@@ -90,12 +95,13 @@ class Forecaster(nn.Module):
         state = self.dropout(self.encoder.last_state(outputs))  # (B, DH)
         correction = self.head(state).float().unflatten(-1, (len(self.horizons), -1))
         shift, log_width, log_gaps = correction.split([1, 1, len(LEVELS) - 1], dim=-1)
-        log_factor = bounded(log_width) + bounded(log_gaps)  # (B, P, Q - 1)
-        gaps = self.base_gaps * self.width[:, None] * log_factor.exp()
+        reach = self.reach[:, None]  # (P, 1)
+        log_factor = reach * (bounded(log_width) + GAP_REACH * bounded(log_gaps))  # (B, P, Q - 1)
+        gaps = self.base_gaps * log_factor.exp()
         below = -gaps[..., : self.middle].flip(-1).cumsum(-1).flip(-1)
         above = gaps[..., self.middle :].cumsum(-1)
         from_median = torch.cat([below, torch.zeros_like(shift), above], dim=-1)  # (B, P, Q)
-        return self.base_median[:, None] + shift + from_median
+        return self.base_median[:, None] + SHIFT_REACH * reach * shift + from_median
 
 
 def bounded(x: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""Customer-support chatbot: an LSTM encoder-decoder with attention."""
