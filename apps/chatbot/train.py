@@ -1,23 +1,58 @@
 """The main path: data, model, fit, run folder."""
 
 import logging
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pytorch_lightning import seed_everything
 
 from apps.chatbot.datamodule import ChatDataModule, TextConfig
+from apps.chatbot.inference import Chatbot
 from core.decoding import DecodingConfig
 from core.modules import Seq2SeqModule
 from core.nn.seq2seq import Seq2SeqConfig
 from core.optim import OptimConfig
 from core.runs import new_run_dir, promote, save_run
-from core.training import TrainerConfig, fit
+from core.training import FitResult, TrainerConfig, fit
 from data.dialogues import ColumnsConfig, source_hash
 
 logger = logging.getLogger(__name__)
 APP = "chatbot"
+HANDOFF_QUANTILE = 0.02  # share of the validation replies that would be handed over
+HANDOFF_SAMPLES = 200
+
+DEFAULT_MODEL = Seq2SeqConfig(hidden_size=256, embedding_size=256, dropout=0.25)
+DEFAULT_TRAINER = TrainerConfig(max_epochs=18)
+DEFAULT_DECODING = DecodingConfig(beam_size=4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that a run's `config.yaml` says but where the data come from."""
+
+    columns: ColumnsConfig
+    text: TextConfig
+    model: Seq2SeqConfig
+    optim: OptimConfig
+    trainer: TrainerConfig
+    decoding: DecodingConfig
+    label_smoothing: float
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "Recipe":
+        """The recipe of a run folder's `config.yaml`."""
+        return cls(
+            columns=ColumnsConfig(**config["columns"]),
+            text=TextConfig(**config["text"]),
+            model=Seq2SeqConfig(**config["model"]),
+            optim=OptimConfig(**config["optim"]),
+            trainer=TrainerConfig(**config["trainer"]),
+            decoding=DecodingConfig(**config["decoding"]),
+            label_smoothing=config["label_smoothing"],
+        )
 
 
 def train(
@@ -25,13 +60,13 @@ def train(
     run: Path | None = None,
     columns: ColumnsConfig = ColumnsConfig(),
     text: TextConfig = TextConfig(),
-    model: Seq2SeqConfig = Seq2SeqConfig(hidden_size=256, embedding_size=256, dropout=0.25),
+    model: Seq2SeqConfig = DEFAULT_MODEL,
     optim: OptimConfig = OptimConfig(),
-    trainer: TrainerConfig = TrainerConfig(max_epochs=18),
-    decoding: DecodingConfig = DecodingConfig(beam_size=4),
+    trainer: TrainerConfig = DEFAULT_TRAINER,
+    decoding: DecodingConfig = DEFAULT_DECODING,
     label_smoothing: float = 0.1,
     resume: bool = False,
-) -> dict[str, Any]:
+) -> None:
     """Train an encoder-decoder on dialogues and write a run folder.
 
     Args:
@@ -49,21 +84,35 @@ def train(
     """
     run_dir = new_run_dir(APP, model.cell, run)
     datamodule = ChatDataModule.from_source(data, columns, text)
-    seed_everything(trainer.seed, verbose=False)
-    module = Seq2SeqModule(datamodule.tokenizer.vocab_size, model, optim, label_smoothing)
-    loaders = (datamodule.loader("train", trainer.seed), datamodule.loader("validation", 0))
-    result = fit(module, loaders, trainer, run_dir, resume)
-    config = {
-        "data": data,
-        "columns": asdict(columns),
-        "text": asdict(text),
-        "model": asdict(model),
-        "optim": asdict(optim),
-        "trainer": asdict(trainer),
-        "decoding": asdict(decoding),
-        "label_smoothing": label_smoothing,
-    }
-    return finish(run_dir, datamodule, module, config, asdict(result), source_hash(data))
+    recipe = Recipe(
+        columns=columns,
+        text=text,
+        model=model,
+        optim=optim,
+        trainer=trainer,
+        decoding=decoding,
+        label_smoothing=label_smoothing,
+    )
+    train_on(datamodule, recipe, data, run_dir, resume)
+    promote(run_dir, "the first run here", only_first=True)
+
+
+def train_on(
+    datamodule: ChatDataModule, recipe: Recipe, data: str, run_dir: Path, resume: bool = False
+) -> Chatbot:
+    """Fit a fresh network to prepared data and write the run folder."""
+    seed_everything(recipe.trainer.seed, verbose=False)
+    module = make_module(datamodule, recipe)
+    seed = recipe.trainer.seed
+    loaders = (datamodule.loader("train", seed), datamodule.loader("validation", seed))
+    result = fit(module, loaders, recipe.trainer, run_dir, resume)
+    return finish(run_dir, datamodule, module, {"data": data, **asdict(recipe)}, result)
+
+
+def make_module(datamodule: ChatDataModule, recipe: Recipe) -> Seq2SeqModule:
+    """A network with starting weights."""
+    size = datamodule.tokenizer.vocab_size
+    return Seq2SeqModule(size, recipe.model, recipe.optim, recipe.label_smoothing)
 
 
 def finish(
@@ -71,20 +120,26 @@ def finish(
     datamodule: ChatDataModule,
     module: Seq2SeqModule,
     config: dict[str, Any],
-    metrics: dict[str, Any],
-    data_hash: str,
-) -> dict[str, Any]:
-    """Write the run folder of a trained module; the first run of a folder becomes its champion."""
+    result: FitResult,
+) -> Chatbot:
+    """Choose the hand-over threshold on the validation part and write the run folder."""
+    decoding = DecodingConfig(**config["decoding"])
+    bot = Chatbot(module.model, datamodule.tokenizer, datamodule.config, decoding)
+    pairs = datamodule.pairs("validation")[:HANDOFF_SAMPLES]
+    replies = bot.reply_all([p.dialogue for p in pairs], [p.position for p in pairs])
+    bot.handoff_below = float(np.quantile([r.confidence for r in replies], HANDOFF_QUANTILE))
     datamodule.write(run_dir)
     save_run(
         run_dir,
         app=APP,
         config=config,
         model=module.model,
-        preprocessor={"tokenizer": datamodule.tokenizer.to_json()},
-        metrics=metrics,
-        source_hash=data_hash,
+        preprocessor={
+            "tokenizer": datamodule.tokenizer.to_json(),
+            "handoff": {"confidence_below": bot.handoff_below},
+        },
+        metrics=asdict(result),
+        source_hash=source_hash(config["data"]),
     )
-    promote(run_dir, "the first run here", only_first=True)
-    logger.info("wrote %s (val_loss %.3f)", run_dir, metrics["val_loss"])
-    return {"run": str(run_dir), **metrics}
+    logger.info("wrote %s (val_loss %.3f)", run_dir, result.val_loss)
+    return bot

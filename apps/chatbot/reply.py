@@ -1,0 +1,48 @@
+"""The commands that talk: reply to one message, or chat."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from apps.chatbot.inference import Answers
+from core.cli import verb
+from core.runs import champion
+from data.dialogues import Turn
+
+
+def show_reply(result: dict[str, Any]) -> None:
+    """The words alone."""
+    print(result["text"])
+
+
+@verb(show_reply)
+def reply(message: str, run: Path | None = None, beam_size: int | None = None) -> dict[str, Any]:
+    """Answer one message.
+
+    Args:
+        message: What the customer writes.
+        run: The run folder; left out: runs/chatbot/champion.
+        beam_size: Instead of the run's own; 1 is greedy search.
+    """
+    return Answers(champion("chatbot", run), beam_size)([Turn("user", message)])
+
+
+def chat(run: Path | None = None, beam_size: int | None = None) -> None:
+    """Talk to the chatbot; an empty line or end of input ends the conversation.
+
+    Args:
+        run: The run folder; left out: runs/chatbot/champion.
+        beam_size: Instead of the run's own; 1 is greedy search.
+    """
+    answers = Answers(champion("chatbot", run), beam_size)
+    turns: list[Turn] = []
+    print("Write to the chatbot; an empty line ends the conversation.", file=sys.stderr)
+    while True:
+        print("you> ", end="", file=sys.stderr, flush=True)
+        message = sys.stdin.readline().strip()
+        if not message:
+            return
+        turns.append(Turn("user", message))
+        result = answers(turns)
+        turns.append(Turn("agent", result["text"]))
+        print(result["text"], flush=True)

@@ -1,0 +1,135 @@
+"""Go on learning from new conversations; keep the old model unless the new one is better."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import seed_everything
+
+from apps.chatbot.datamodule import PARTS, ChatDataModule
+from apps.chatbot.evaluate import score_model, visible
+from apps.chatbot.inference import Chatbot
+from apps.chatbot.train import APP, Recipe, finish, make_module
+from core.cli import verb
+from core.runs import champion, load_run, new_run_dir, promote
+from core.training import fit
+from data.dialogues import (
+    ColumnsConfig,
+    Dialogue,
+    load_dialogues,
+    mask_dialogues,
+    reply_pairs,
+    split_dialogues,
+)
+from data.text import Tokenizer
+
+logger = logging.getLogger(__name__)
+MARGIN_CHRF = 1.0  # points that the old data's hold-out may lose
+
+
+def show_result(result: dict[str, Any]) -> None:
+    """The decision for people."""
+    for part in ("old_data", "new_data"):
+        before, after = result["old"][part], result["new"][part]
+        print(f"{part}: chrF {before['chrf']:.1f} -> {after['chrf']:.1f}")
+    print(f"{'promoted' if result['promoted'] else 'kept the old run'}: {result['reason']}")
+    print(result["run"])
+
+
+@verb(show_result)
+def retrain(
+    data: str,
+    run: Path | None = None,
+    out: Path | None = None,
+    columns: ColumnsConfig = ColumnsConfig(),
+    epochs: int = 3,
+    learning_rate: float = 5e-4,
+) -> dict[str, Any]:
+    """Start from a run's weights, train on its old and the new dialogues, promote if better.
+
+    Args:
+        data: The new dialogues, as for `train`.
+        run: The run to start from, which is not changed; left out: runs/chatbot/champion.
+        out: The run folder to write; left out: beside `run`.
+        columns: Text columns, where the data are question-answer pairs.
+        epochs: Passes over old and new together, at least 1.
+        learning_rate: Peak rate, positive.
+    """
+    old_run = load_run(champion(APP, run), APP)
+    recipe = Recipe.from_config(old_run.config)
+    recipe = replace(
+        recipe,
+        columns=columns,
+        optim=replace(recipe.optim, learning_rate=learning_rate),
+        trainer=replace(recipe.trainer, max_epochs=epochs),
+    )
+    tokenizer = Tokenizer.from_json(old_run.preprocessor["tokenizer"])
+    old = ChatDataModule.from_run(old_run.path, recipe.text, tokenizer)
+    new_parts = _fresh_parts(data, columns, recipe, old)
+    name = f"{old_run.path.name}-retrained"
+    run_dir = new_run_dir(APP, name, out or _beside(old_run.path, name))
+    mixed = ChatDataModule(
+        {part: [*old.parts[part], *new_parts[part]] for part in PARTS}, recipe.text, tokenizer
+    )
+    seed_everything(recipe.trainer.seed, verbose=False)
+    module = make_module(mixed, recipe)
+    old_run.load_weights(module.model)
+    before = _scores(Chatbot.load(old_run), old.parts["test"], new_parts["test"])
+    seed = recipe.trainer.seed
+    loaders = (mixed.loader("train", seed), mixed.loader("validation", seed))
+    result = fit(module, loaders, recipe.trainer, run_dir)
+    config = {"data": data, **asdict(recipe), "retrained_from": str(old_run.path)}
+    bot = finish(run_dir, mixed, module, config, result)
+    after = _scores(bot, old.parts["test"], new_parts["test"])
+    is_better, reason = _decide(before, after)
+    if is_better:
+        promote(run_dir, reason)
+    return {
+        "old": before,
+        "new": after,
+        "promoted": is_better,
+        "reason": reason,
+        "run": str(run_dir),
+    }
+
+
+def _fresh_parts(
+    data: str, columns: ColumnsConfig, recipe: Recipe, old: ChatDataModule
+) -> dict[str, list[Dialogue]]:
+    """The new dialogues, split; those that the run has seen in any part are left out."""
+    seen = {dialogue.turns for part in PARTS for dialogue in old.parts[part]}
+    masked = mask_dialogues(load_dialogues(data, columns))
+    fresh = [replace(d, part=None) for d in masked if d.turns not in seen]
+    logger.info("%d of %d dialogues are new to the run", len(fresh), len(masked))
+    if len(fresh) < 3:
+        raise ValueError(f"{data}: {len(fresh)} dialogues are new to the run; add at least 3")
+    share = max(recipe.text.test_share, 0.1)
+    parts = split_dialogues(fresh, recipe.text.split_seed, share, recipe.text.validation_share)
+    return {part: parts[part] for part in PARTS}
+
+
+def _beside(path: Path, name: str) -> Path:
+    number = 1
+    while (path.parent / f"{name}-{number}").exists():
+        number += 1
+    return path.parent / f"{name}-{number}"
+
+
+def _scores(bot: Chatbot, old: Sequence[Dialogue], new: Sequence[Dialogue]) -> dict[str, Any]:
+    """Scores on both hold-outs, against the masked replies on both sides alike."""
+    scores = {}
+    for name, dialogues in (("old_data", old), ("new_data", new)):
+        pairs = reply_pairs([visible(dialogue) for dialogue in dialogues])
+        scores[name] = score_model(bot, pairs, [pair.reply for pair in pairs])
+    return scores
+
+
+def _decide(before: dict[str, Any], after: dict[str, Any]) -> tuple[bool, str]:
+    lost = before["old_data"]["chrf"] - after["old_data"]["chrf"]
+    won = after["new_data"]["chrf"] - before["new_data"]["chrf"]
+    reason = f"chrF {-lost:+.2f} on the old hold-out, {won:+.2f} on the new one"
+    if lost > MARGIN_CHRF:
+        return False, f"{reason}: the old loses more than {MARGIN_CHRF}"
+    return won > 0, reason

@@ -1,0 +1,135 @@
+"""compare(): the same data and budget for every candidate, several seeds, a table with intervals."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import t as student_t
+
+logger = logging.getLogger(__name__)
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Something that can be scored.
+
+    Attributes:
+        name: Unique in a comparison.
+        score: Given a seed, the number of trained parameters and the metrics by name.
+        is_seeded: Whether the seed matters; if not, one row stands for all.
+    """
+
+    name: str
+    score: Callable[[int], tuple[int, Mapping[str, Any]]]
+    is_seeded: bool
+
+
+def compare(candidates: Sequence[Candidate], num_seeds: int) -> list[Row]:
+    """Score every candidate with seeds 0, 1, ...
+
+    Args:
+        candidates: At least one.
+        num_seeds: Of the seeded ones, at least 1.
+
+    Returns:
+        One row per candidate and seed: `name, seed, parameters, seconds, metrics`; the seconds
+        are the wall time of training and scoring together.
+
+    Raises:
+        ValueError: `num_seeds` below 1.
+    """
+    if num_seeds < 1:
+        raise ValueError(f"seeds={num_seeds} must be at least 1")
+    rows: list[Row] = []
+    for candidate in candidates:
+        for seed in range(num_seeds if candidate.is_seeded else 1):
+            logger.info("candidate %s, seed %d", candidate.name, seed)
+            started = time.perf_counter()
+            parameters, metrics = candidate.score(seed)
+            rows.append(
+                {
+                    "name": candidate.name,
+                    "seed": seed,
+                    "parameters": parameters,
+                    "seconds": round(time.perf_counter() - started, 1),
+                    "metrics": dict(metrics),
+                }
+            )
+    return rows
+
+
+def choose(available: Sequence[str], wanted: str) -> list[str]:
+    """Names from a comma-separated list; `all` takes every one.
+
+    Raises:
+        ValueError: An unknown name.
+    """
+    if wanted == "all":
+        return list(available)
+    names = [name.strip() for name in wanted.split(",") if name.strip()]
+    unknown = [name for name in names if name not in available]
+    if unknown or not names:
+        raise ValueError(
+            f"candidates={wanted!r}: {', '.join(unknown) or 'none'} is unknown; choose from "
+            f"{', '.join(available)}"
+        )
+    return names
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Mean, and the half-width of its 95 % Student interval (0 for a single value)."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return mean, 0.0
+    spread = float(np.std(values, ddof=1)) / len(values) ** 0.5
+    return mean, float(student_t.ppf(0.975, len(values) - 1)) * spread
+
+
+def format_table(rows: Sequence[Row], metrics: Sequence[str], baseline: str, ratio: str) -> str:
+    """A table for people: mean and 95 % interval over the seeds.
+
+    Args:
+        rows: What `compare` returned.
+        metrics: Columns, by name.
+        baseline: The row that the last column divides by.
+        ratio: Which metric the last column compares.
+    """
+    names = list(dict.fromkeys(row["name"] for row in rows))
+    grouped = {name: [row for row in rows if row["name"] == name] for name in names}
+    base = _values(grouped.get(baseline, []), ratio)
+    header = ["candidate", "seeds", "parameters", "seconds", *metrics, f"{ratio} / {baseline}"]
+    lines = [header]
+    for name, members in grouped.items():
+        cells = [name, str(len(members))]
+        cells.append(f"{members[0]['parameters']:,}" if members[0]["parameters"] else "-")
+        cells.append(f"{np.mean([row['seconds'] for row in members]):.0f}")
+        cells += [_cell(_values(members, metric)) for metric in metrics]
+        own = _values(members, ratio)
+        cells.append(f"{np.mean(own) / np.mean(base):.3f}" if own and base else "-")
+        lines.append(cells)
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    lines.insert(1, ["-" * width for width in widths])
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _values(rows: Sequence[Row], metric: str) -> list[float]:
+    found = [row["metrics"].get(metric) for row in rows]
+    return [float(value) for value in found if value is not None]
+
+
+def _cell(values: Sequence[float]) -> str:
+    if not values:
+        return "-"
+    mean, half = interval(values)
+    digits = 1 if abs(mean) >= 10 else 2 if abs(mean) >= 1 else 4
+    return f"{mean:.{digits}f}" + (f" ±{half:.{digits}f}" if len(values) > 1 else "")
