@@ -81,9 +81,7 @@ def quantile_at(
     return torch.lerp(quantiles[..., left], quantiles[..., right], weight.clamp(0, 1))
 
 
-def mase(
-    error: Float[Tensor, "*B"], naive_error: float | Float[Tensor, ""]
-) -> Float[Tensor, ""]:
+def mase(error: Float[Tensor, "*B"], naive_error: float | Float[Tensor, ""]) -> Float[Tensor, ""]:
     """Mean absolute error over the training part's naive one (Hyndman & Koehler 2006).
 
     Args:

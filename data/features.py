@@ -20,6 +20,8 @@ FEATURES = (
 )
 NEWS_FEATURES = ("news", "news_surprise")
 FLOOR = 1e-4  # a flat series still has a volatility of one basis point a day
+MARKET_FLOOR = 1e-3  # the mean of many tickers moves at least 0.1 % on a usual day
+OHLC = ("Open", "High", "Low", "Close")
 LONG_WINDOW = 250  # trading days, about a year
 
 
@@ -51,6 +53,11 @@ def average(x: Floats, decay: float) -> Floats:
     return pd.Series(x).ewm(alpha=1 - decay).mean().to_numpy()
 
 
+def log_average(square: Floats, decay: float) -> Floats:
+    """Logarithm of an average variance, bounded below, (N,)."""
+    return np.log(np.maximum(average(square, decay), FLOOR**2))
+
+
 def range_variance(prices: pd.DataFrame, returns: Floats) -> Floats:
     """Variance of each day from its open, high, low and close, (N,).
 
@@ -63,9 +70,6 @@ def range_variance(prices: pd.DataFrame, returns: Floats) -> Floats:
     overnight[:1] = 0.0
     klass = 0.5 * (high - low) ** 2 - (2 * np.log(2) - 1) * session**2
     return np.maximum(klass, 0.0) + overnight**2
-
-
-OHLC = ("Open", "High", "Low", "Close")
 
 
 def trailing_variances(returns: Floats, daily_range: Floats) -> tuple[Floats, Floats]:
@@ -108,16 +112,16 @@ def daily_features(
     usual_volume = np.concatenate([log_volume[:1], average(log_volume, 0.95)[:-1]])
     market_short, market_long = average(market**2, 0.9), average(market**2, 0.99)
     market_before = np.sqrt(np.concatenate([market_short[:1], market_short[:-1]]))
-    log_long = np.log(long)
+    log_long, log_ever = np.log(long), log_average(returns**2, 0.998)
     columns = [
         returns / before,
         high_low / before,
         log_volume - usual_volume,
-        market / np.maximum(market_before, FLOOR),
-        np.log(np.maximum(average(returns**2, 0.8), FLOOR**2)) - log_long,
-        np.log(np.maximum(average(returns**2, 0.95), FLOOR**2)) - log_long,
-        log_long - np.log(np.maximum(average(returns**2, 0.998), FLOOR**2)),
-        np.log(np.maximum(average(daily_range, 0.8), FLOOR**2)) - log_long,
+        market / np.maximum(market_before, MARKET_FLOOR),
+        log_average(returns**2, 0.8) - log_long,
+        log_average(returns**2, 0.95) - log_long,
+        log_long - log_ever,
+        log_average(daily_range, 0.8) - log_long,
         np.log(np.maximum(market_short, FLOOR**2) / np.maximum(market_long, FLOOR**2)),
         log_long,
     ]

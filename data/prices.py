@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import hashlib
 import importlib.util
 import logging
 import re
@@ -163,18 +164,18 @@ def _parse(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     wrong: list[tuple[int, str]] = []
     if (bad := parsed["Date"].isna()).any():
         row = int(bad.idxmax())
-        wrong.append((row, f"Date {table.at[row, 'Date']!r} is no date; write it as YYYY-MM-DD"))
+        wrong.append((row, f"Date {table.loc[row, 'Date']!r} is no date; write it as YYYY-MM-DD"))
     for column in NUMBER_COLUMNS:
         parsed[column] = pd.to_numeric(table[column], errors="coerce").astype(float)
         if (bad := ~np.isfinite(parsed[column])).any():
             row = int(bad.idxmax())
-            text = table.at[row, column]
+            text = table.loc[row, column]
             wrong.append((row, f"{column} {text!r} is no number; write it like 1234.5"))
     parsed["line"] = np.asarray(table.index) + 2
     if wrong:
         row, problem = min(wrong)
         raise ValueError(f"{path} line {row + 2}: {problem}")
-    check_values(parsed, lambda row: f"{path} line {parsed.at[row, 'line']}")
+    check_values(parsed, lambda row: f"{path} line {parsed.loc[row, 'line']}")
     return parsed
 
 
@@ -195,15 +196,21 @@ def check_values(frame: pd.DataFrame, location: Location) -> None:
         if bad.any():
             row = int(bad.idxmax())
             rule = "must not be negative" if is_volume else "must be above 0"
-            wrong.append((row, f"{column} {frame.at[row, column]:g} {rule}; correct or remove it"))
+            wrong.append((row, f"{column} {frame.loc[row, column]:g} {rule}; correct or remove it"))
     double = frame.duplicated(["Ticker", "Date"])
     if double.any():
         row = int(double.idxmax())
-        ticker, date = frame.at[row, "Ticker"], frame.at[row, "Date"]
+        ticker, date = frame.loc[row, "Ticker"], frame.loc[row, "Date"]
         wrong.append((row, f"date {date:%Y-%m-%d} of {ticker} stands twice; keep one of the rows"))
     if wrong:
         row, problem = min(wrong)
         raise ValueError(f"{location(row)}: {problem}")
+
+
+def hash_prices(prices: pd.DataFrame) -> str:
+    """SHA-256 of the table's content, in hexadecimal: which data a run was trained on."""
+    rows = pd.util.hash_pandas_object(prices[list(COLUMNS)], index=False)
+    return hashlib.sha256(rows.to_numpy().tobytes()).hexdigest()
 
 
 def _join(frames: list[pd.DataFrame], files: list[Path]) -> pd.DataFrame:
@@ -211,11 +218,11 @@ def _join(frames: list[pd.DataFrame], files: list[Path]) -> pd.DataFrame:
     for frame, path in zip(frames, files, strict=True):
         backwards = frame.groupby("Ticker", observed=True)["Date"].diff() < pd.Timedelta(0)
         if backwards.any():
-            line = frame.at[backwards.idxmax(), "line"]
+            line = frame.loc[backwards.idxmax(), "line"]
             logger.warning("%s: dates not in order from line %d on; sorted them", path, line)
     names = np.repeat([str(file) for file in files], [len(frame) for frame in frames])
     joined = pd.concat([frame.astype({"Ticker": str}) for frame in frames], ignore_index=True)
     if len(files) > 1:
-        check_values(joined, lambda row: f"{names[row]} line {joined.at[row, 'line']}")
+        check_values(joined, lambda row: f"{names[row]} line {joined.loc[row, 'line']}")
     joined = joined.drop(columns="line")
     return joined.sort_values(["Ticker", "Date"], ignore_index=True)

@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 
 Rows = NDArray[np.int64]
 CLIP = 5.0  # training standard deviations past which a feature is cut
+BELIEVED_DRIFT = 0.5  # share of the training part's median return that a forecast expects
 PERSISTENCE = 0.96  # share of the short-term variance's deviation that is left a day later
 
 
@@ -27,14 +28,18 @@ class WindowConfig:
         horizons: Trading days ahead, rising, at least 1.
         validation_share: Share of the dates, just before the test part, in (0, 1).
         test_share: Share of the dates, the last ones, in (0, 1).
+        batch_size: Examples a step, at least 1.
     """
 
     context_length: int = 60
     horizons: tuple[int, ...] = (1, 5, 20, 60)
     validation_share: float = 0.15
     test_share: float = 0.2
+    batch_size: int = 256
 
     def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size={self.batch_size} must be at least 1")
         if self.context_length < 2:
             raise ValueError(f"context_length={self.context_length} must be at least 2")
         rising = all(a < b for a, b in zip(self.horizons, self.horizons[1:], strict=False))
@@ -240,6 +245,29 @@ def target_of(history: PriceHistory, rows: Rows, horizons: tuple[int, ...]) -> N
     return np.where(known, moved, np.nan).astype(np.float32)
 
 
+def training_fan(
+    history: PriceHistory, rows: Rows, horizons: tuple[int, ...], levels: tuple[float, ...]
+) -> torch.Tensor:
+    """The classical fan: quantiles of the training outcomes in units of trailing volatility.
+
+    A few years' drift has a sampling error as large as itself, so half of it is believed
+    (shrinkage): each row of quantiles is moved by half its median towards zero.
+
+    Args:
+        history: The prices.
+        rows: Training examples.
+        horizons: Trading days ahead.
+        levels: Probabilities, 0.5 among them.
+
+    Returns:
+        Quantiles, (P, Q).
+    """
+    outcomes = target_of(history, rows, horizons) / scale_of(history, rows, horizons)  # (B, P)
+    quantiles = np.quantile(outcomes, levels, axis=0).T  # (P, Q)
+    medians = quantiles[:, [levels.index(0.5)]]
+    return torch.from_numpy((quantiles - (1 - BELIEVED_DRIFT) * medians).astype(np.float32))
+
+
 @dataclass(frozen=True)
 class FeatureScaler:
     """Mean and standard deviation of each feature over the training part.
@@ -260,10 +288,13 @@ class FeatureScaler:
             history: The prices.
             stop: First date that is not training.
         """
-        rows = history.features[history.dates < stop]
-        mean = rows.mean(0, dtype=np.float64)
-        deviation = np.maximum(rows.std(0, dtype=np.float64), 1e-6)
-        return cls(tuple(mean.tolist()), tuple(deviation.tolist()))
+        chosen = history.dates < stop
+        mean, deviation = [], []
+        for column in history.features.T:  # one feature at a time: no copy of the whole block
+            values = column[chosen].astype(np.float64)
+            mean.append(float(values.mean()))
+            deviation.append(max(float(values.std()), 1e-6))
+        return cls(tuple(mean), tuple(deviation))
 
     def apply(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scale and cut to `CLIP`; same shape."""
