@@ -4,6 +4,7 @@ import gzip
 import json
 import logging
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ def load_news(path: Path) -> pd.DataFrame:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: A line is not JSON, lacks a key or has no readable date; file and line are named.
+        ValueError: A line is not JSON, lacks a key or has no readable date.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; give a news file of lines like {EXAMPLE}")
@@ -44,20 +45,14 @@ def load_news(path: Path) -> pd.DataFrame:
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Non-blank lines with their numbers."""
-    opened = (
-        gzip.open(path, "rt", encoding="utf-8")
-        if path.suffix == ".gz"
-        else path.open(encoding="utf-8")
-    )
+    opener = gzip.open if path.suffix == ".gz" else open
     try:
-        with opened as file:
+        with opener(path, "rt", encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
                     yield number, line
     except (UnicodeDecodeError, EOFError, gzip.BadGzipFile):
-        raise ValueError(
-            f"{path} is not UTF-8 text or not a whole gzip file; save it again"
-        ) from None
+        raise ValueError(f"{path} is not whole UTF-8 text or gzip; save it again") from None
 
 
 def _parse_line(text: str, where: str) -> tuple[str, pd.Timestamp, str]:
@@ -68,16 +63,20 @@ def _parse_line(text: str, where: str) -> tuple[str, pd.Timestamp, str]:
     keys = ("ticker", "published_at", "text")
     if not isinstance(item, dict) or not all(isinstance(item.get(key), str) for key in keys):
         raise ValueError(f"{where}: needs the texts ticker, published_at and text, like {EXAMPLE}")
-    try:
-        time = pd.Timestamp(item["published_at"])
-        if time is pd.NaT:
-            raise ValueError
-        time = time.tz_localize("UTC") if time.tzinfo is None else time.tz_convert("UTC")
-    except ValueError:
-        raise ValueError(
-            f"{where}: published_at {item['published_at']!r} is no date; write it as ISO 8601 in UTC"
-        ) from None
+    time = _read_time(item["published_at"])
+    if time is None:
+        written = item["published_at"]
+        raise ValueError(f"{where}: published_at {written!r} is no date; write it as ISO 8601")
     return item["ticker"], time, item["text"]
+
+
+def _read_time(written: str) -> pd.Timestamp | None:
+    """A time in UTC; None where it cannot be read."""
+    try:
+        time = datetime.fromisoformat(written)
+    except ValueError:
+        return None
+    return pd.Timestamp(time if time.tzinfo else time.replace(tzinfo=UTC)).tz_convert("UTC")
 
 
 def trading_rows(news: pd.DataFrame, prices: pd.DataFrame) -> np.ndarray:

@@ -162,21 +162,25 @@ def _parse(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     parsed = pd.DataFrame({"Ticker": table["Ticker"].astype("category")})
     parsed["Date"] = pd.to_datetime(dates, format="%Y-%m-%d", errors="coerce")
     wrong: list[tuple[int, str]] = []
-    if (bad := parsed["Date"].isna()).any():
-        row = int(bad.idxmax())
-        wrong.append((row, f"Date {table.loc[row, 'Date']!r} is no date; write it as YYYY-MM-DD"))
+    if (row := first_row(parsed["Date"].isna())) is not None:
+        wrong.append((row, f"Date {table['Date'][row]!r} is no date; write it as YYYY-MM-DD"))
     for column in NUMBER_COLUMNS:
         parsed[column] = pd.to_numeric(table[column], errors="coerce").astype(float)
-        if (bad := ~np.isfinite(parsed[column])).any():
-            row = int(bad.idxmax())
-            text = table.loc[row, column]
+        if (row := first_row(~np.isfinite(parsed[column]))) is not None:
+            text = table[column][row]
             wrong.append((row, f"{column} {text!r} is no number; write it like 1234.5"))
     parsed["line"] = np.asarray(table.index) + 2
     if wrong:
         row, problem = min(wrong)
         raise ValueError(f"{path} line {row + 2}: {problem}")
-    check_values(parsed, lambda row: f"{path} line {parsed.loc[row, 'line']}")
+    check_values(parsed, lambda row: f"{path} line {parsed['line'][row]}")
     return parsed
+
+
+def first_row(is_bad: pd.Series) -> int | None:
+    """Index label of the first True, or None."""
+    labels = is_bad.index[is_bad]
+    return int(labels[0]) if len(labels) else None
 
 
 def check_values(frame: pd.DataFrame, location: Location) -> None:
@@ -193,15 +197,12 @@ def check_values(frame: pd.DataFrame, location: Location) -> None:
     for column in NUMBER_COLUMNS:
         is_volume = column == "Volume"  # a day without trade is valid, a negative count is not
         bad = frame[column] < 0 if is_volume else frame[column] <= 0
-        if bad.any():
-            row = int(bad.idxmax())
+        if (row := first_row(bad)) is not None:
             rule = "must not be negative" if is_volume else "must be above 0"
-            wrong.append((row, f"{column} {frame.loc[row, column]:g} {rule}; correct or remove it"))
-    double = frame.duplicated(["Ticker", "Date"])
-    if double.any():
-        row = int(double.idxmax())
-        ticker, date = frame.loc[row, "Ticker"], frame.loc[row, "Date"]
-        wrong.append((row, f"date {date:%Y-%m-%d} of {ticker} stands twice; keep one of the rows"))
+            wrong.append((row, f"{column} {frame[column][row]:g} {rule}; correct or remove it"))
+    if (row := first_row(frame.duplicated(["Ticker", "Date"]))) is not None:
+        ticker, date = frame["Ticker"][row], frame["Date"][row].date()
+        wrong.append((row, f"date {date} of {ticker} stands twice; keep one of the rows"))
     if wrong:
         row, problem = min(wrong)
         raise ValueError(f"{location(row)}: {problem}")
@@ -217,12 +218,12 @@ def _join(frames: list[pd.DataFrame], files: list[Path]) -> pd.DataFrame:
     """One sorted table of all files; a date that stands in two files is refused."""
     for frame, path in zip(frames, files, strict=True):
         backwards = frame.groupby("Ticker", observed=True)["Date"].diff() < pd.Timedelta(0)
-        if backwards.any():
-            line = frame.loc[backwards.idxmax(), "line"]
+        if (row := first_row(backwards)) is not None:
+            line = frame["line"][row]
             logger.warning("%s: dates not in order from line %d on; sorted them", path, line)
     names = np.repeat([str(file) for file in files], [len(frame) for frame in frames])
     joined = pd.concat([frame.astype({"Ticker": str}) for frame in frames], ignore_index=True)
     if len(files) > 1:
-        check_values(joined, lambda row: f"{names[row]} line {joined.loc[row, 'line']}")
+        check_values(joined, lambda row: f"{names[row]} line {joined['line'][row]}")
     joined = joined.drop(columns="line")
     return joined.sort_values(["Ticker", "Date"], ignore_index=True)

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -42,7 +43,7 @@ class WindowConfig:
             raise ValueError(f"batch_size={self.batch_size} must be at least 1")
         if self.context_length < 2:
             raise ValueError(f"context_length={self.context_length} must be at least 2")
-        rising = all(a < b for a, b in zip(self.horizons, self.horizons[1:], strict=False))
+        rising = all(a < b for a, b in pairwise(self.horizons))
         if not self.horizons or self.horizons[0] < 1 or not rising:
             raise ValueError(f"horizons={self.horizons} must be rising and at least 1: 1,5,20")
         if min(self.validation_share, self.test_share) <= 0 or (
@@ -117,10 +118,9 @@ def drop_short_tickers(prices: pd.DataFrame, context_length: int, extra: int) ->
     lengths = prices.groupby("Ticker", observed=True).size()
     short = lengths[lengths < needed]
     if len(short) == len(lengths):
-        ticker = lengths.idxmax()
         raise ValueError(
-            f"context_length={context_length} needs at least {needed} rows, {ticker} has "
-            f"{lengths[ticker]}; shorten it or add data"
+            f"context_length={context_length} needs at least {needed} rows, {lengths.idxmax()} has "
+            f"{lengths.max()}; shorten it or add data"
         )
     if short.empty:
         return prices
@@ -147,7 +147,7 @@ def build_history(prices: pd.DataFrame, news: pd.Series | None = None) -> PriceH
     feature_names = FEATURES if news is None else FEATURES + NEWS_FEATURES
     features = np.empty((len(prices), len(feature_names)), np.float32)
     variance = np.empty((len(prices), 2), np.float32)
-    for start, stop in zip(first[:-1], first[1:], strict=True):
+    for start, stop in pairwise(first):
         part = slice(start, stop)
         counts = None if news is None else news.to_numpy(float)[part]
         features[part], variance[part, 0], variance[part, 1] = daily_features(

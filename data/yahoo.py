@@ -104,8 +104,8 @@ def fetch_prices(
             logger.warning("%s: %s; using the cache, %s old", symbol, problem, _age(path))
         else:
             frame, origin, reason = pd.DataFrame(columns=list(COLUMNS)), "none", problem
-        days = [f"{d:%Y-%m-%d}" for d in (frame["Date"].iloc[[0, -1]] if len(frame) else [])]
-        reports.append(TickerReport(symbol, len(frame), *(days or ["", ""]), origin, reason))
+        first, last = (str(frame["Date"].iloc[i].date()) if len(frame) else "" for i in (0, -1))
+        reports.append(TickerReport(symbol, len(frame), first, last, origin, reason))
         if len(frame):
             frames.append(frame)
     empty = pd.DataFrame(columns=list(COLUMNS))
@@ -171,7 +171,7 @@ def _download(symbols: list[str], folder: Path) -> dict[str, pd.DataFrame]:
 
 
 def _location(symbol: str, frame: pd.DataFrame) -> Location:
-    return lambda row: f"yahoo:{symbol} {frame.loc[row, 'Date']:%Y-%m-%d}"
+    return lambda row: f"yahoo:{symbol} {frame['Date'][row].date()}"
 
 
 def _end_date(now: datetime) -> str:

@@ -1,0 +1,1 @@
+"""Distributions of prices 1 to 60 trading days ahead."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from apps.stock_forecast.baselines import Baselines
-from apps.stock_forecast.datamodule import PriceDataModule, read_table
+from apps.stock_forecast.datamodule import EVALUATION_BATCH, PriceDataModule, read_table
 from apps.stock_forecast.inference import APP, StockForecaster
 from core.cli import verb
 from core.metrics import crps_from_quantiles, is_covered, mase
@@ -67,14 +67,10 @@ def score_model(model: torch.nn.Module, datamodule: PriceDataModule, rows: Rows)
 def predict(model: torch.nn.Module, datamodule: PriceDataModule, rows: Rows) -> Tensor:
     """Quantiles of the cumulative log return, (B, P, Q)."""
     model.eval()
-    pieces = np.split(rows, range(1024, len(rows), 1024))
+    pieces = np.split(rows, range(EVALUATION_BATCH, len(rows), EVALUATION_BATCH))
+    batches = (datamodule.batch(piece) for piece in pieces)
     with torch.inference_mode():
-        return torch.cat(
-            [
-                model(batch.inputs) * batch.scale[..., None]
-                for batch in map(datamodule.batch, pieces)
-            ]
-        )
+        return torch.cat([model(batch.inputs) * batch.scale[..., None] for batch in batches])
 
 
 def score_baselines(
