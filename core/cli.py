@@ -56,16 +56,13 @@ def _call(name: str, verb: str, entry: tuple[str, str], words: list[str]) -> int
         def error(self, message: str, ex: Exception | None = None) -> NoReturn:  # noqa: ARG002
             _fail(f"{name} {verb}", _one_line(ValueError(message)) + f"; see `{name} {verb} --help`")
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for noisy in ("pytorch_lightning", "lightning.pytorch", "datasets", "fsspec", "httpx"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
-    _quiet_known_warnings()
     target, about = entry
     module, function_name = target.split(":")
     function = getattr(importlib.import_module(module), function_name)
+    _quiet_libraries()
     parser = OneLineParser(prog=f"{name} {verb}", description=about)
     parser.add_argument("--config", action=ActionConfigFile, help="YAML file of options")
-    parser.add_function_arguments(function)
+    parser.add_function_arguments(function, as_positional=getattr(function, "positional", False))
     if getattr(function, "prints_json", False):
         parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     options = parser.parse_args(words)
@@ -79,19 +76,28 @@ def _call(name: str, verb: str, entry: tuple[str, str], words: list[str]) -> int
     return 0
 
 
-def verb(show: Any) -> Any:
-    """Mark a function whose result `--json` prints and `show` prints for people."""
+def verb(show: Any, positional: bool = False) -> Any:
+    """Mark a function whose result `--json` prints and `show` prints for people.
+
+    Args:
+        show: Takes the result and prints it.
+        positional: Whether arguments without a default are given without their name.
+    """
 
     def mark(function: Any) -> Any:
         function.prints_json = True
         function.show = show
+        function.positional = positional
         return function
 
     return mark
 
 
-def _quiet_known_warnings() -> None:
-    """Hide what a user cannot act on."""
+def _quiet_libraries() -> None:
+    """Send the log to standard error, without what a user cannot act on."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for noisy in ("pytorch_lightning", "datasets", "fsspec", "httpx", "yfinance", "urllib3"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")

@@ -3,6 +3,9 @@
 import logging
 import os
 import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -121,19 +124,49 @@ def _age(path: Path) -> str:
 def _download_patiently(symbols: list[str], folder: Path) -> tuple[dict[str, pd.DataFrame], str]:
     """Ask again, later each time, for what did not come; also the reason of the last failure."""
     answers: dict[str, pd.DataFrame] = {}
-    problem = "Yahoo has no prices"
+    problem = ""
     for wait in (0.0, *WAITS):
         missing = [symbol for symbol in symbols if symbol not in answers]
         if not missing:
             break
         time.sleep(wait)
-        try:
-            answers |= _download(missing, folder)
-        except ValueError:
-            raise
-        except Exception as error:  # the network, Yahoo and yfinance fail in many classes
-            problem = f"Yahoo failed ({type(error).__name__}: {' '.join(str(error).split())[:80]})"
+        with _caught_log() as messages:
+            try:
+                answers |= _download(missing, folder)
+            except ValueError:
+                raise
+            except Exception as error:  # the network, Yahoo and yfinance fail in many classes
+                messages.append(f"{type(error).__name__}: {error}")
+        # The first message names the cause, such as a rate limit; later ones follow from it.
+        cause = " ".join(messages[0].split())[:120] if messages else "it has no prices"
+        problem = problem or f"Yahoo failed: {cause}"
     return answers, problem
+
+
+@contextmanager
+def _caught_log() -> Iterator[list[str]]:
+    """Collect what yfinance logs: it tells of a failed ticker that way alone."""
+    messages: list[str] = []
+
+    class Collector(logging.Handler):
+        """Keeps the text of errors."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            """Keep one."""
+            if record.levelno >= logging.ERROR:
+                messages.append(record.getMessage())
+
+    library, collector = logging.getLogger("yfinance"), Collector()
+    before = library.propagate
+    library.addHandler(collector)
+    library.propagate = False
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*inplace keyword.*")  # inside yfinance
+            yield messages
+    finally:
+        library.removeHandler(collector)
+        library.propagate = before
 
 
 def _download(symbols: list[str], folder: Path) -> dict[str, pd.DataFrame]:

@@ -15,7 +15,7 @@ def show_reply(result: dict[str, Any]) -> None:
     print(result["text"])
 
 
-@verb(show_reply)
+@verb(show_reply, positional=True)
 def reply(message: str, run: Path | None = None, beam_size: int | None = None) -> dict[str, Any]:
     """Answer one message.
 

@@ -17,18 +17,18 @@ def show(result: dict[str, Any]) -> None:
 
 
 @verb(show)
-def fetch(tickers: str, out: Path | None = None, cache_dir: Path | None = None) -> dict[str, Any]:
+def fetch(data: str, out: Path | None = None, cache_dir: Path | None = None) -> dict[str, Any]:
     """Download daily prices from Yahoo.
 
     Args:
-        tickers: Symbols, such as AAPL,MSFT.
+        data: Symbols, such as yahoo:AAPL,MSFT; the prefix may be left out.
         out: A CSV file to write, in the long form; left out: the cache alone.
         cache_dir: Where Yahoo's answers are kept; left out: the user's cache folder.
 
     Raises:
         ValueError: Not one of the tickers has prices.
     """
-    frame, reports = fetch_prices(tickers.split(","), cache_dir)
+    frame, reports = fetch_prices(data.removeprefix("yahoo:").split(","), cache_dir)
     if frame.empty:
         names = ", ".join(report.ticker for report in reports)
         raise ValueError(

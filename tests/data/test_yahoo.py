@@ -1,0 +1,119 @@
+import logging
+import os
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import yfinance
+
+import data.yahoo
+from data.prices import COLUMNS, load_prices
+from data.yahoo import _end_date, fetch_prices
+
+
+def answer(symbols, days=("2020-01-02", "2020-01-03"), empty=()):
+    """What yfinance gives: tickers by column, joined on the union of their days."""
+    fields = ["Open", "High", "Low", "Close", "Adj Close", "Volume"]
+    columns = pd.MultiIndex.from_product([symbols, fields], names=["Ticker", "Price"])
+    wide = pd.DataFrame(10.0, pd.DatetimeIndex(days, name="Date"), columns)
+    for symbol in empty:
+        wide[symbol] = np.nan
+    return wide
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    monkeypatch.setattr(data.yahoo, "WAITS", (0.0, 0.0))
+    monkeypatch.setattr(yfinance, "set_tz_cache_location", lambda _: None)
+
+
+def test_an_answer_is_normalised_and_cached(monkeypatch, tmp_path):
+    asked = {}
+
+    def download(symbols, **options):
+        asked.update(options)
+        return answer(symbols)
+
+    monkeypatch.setattr(yfinance, "download", download)
+    prices = load_prices("yahoo:aapl,MSFT", cache_dir=tmp_path)
+    assert list(prices.columns) == list(COLUMNS)
+    assert prices["Ticker"].tolist() == ["AAPL", "AAPL", "MSFT", "MSFT"]
+    assert asked["auto_adjust"] is False
+    assert (tmp_path / "AAPL.parquet").exists()
+
+
+def test_days_of_the_union_that_a_ticker_did_not_trade_are_dropped(monkeypatch, tmp_path):
+    def download(symbols, **_):
+        wide = answer(symbols)
+        wide.loc["2020-01-03", "B"] = np.nan
+        return wide
+
+    monkeypatch.setattr(yfinance, "download", download)
+    prices, reports = fetch_prices(["A", "B"], tmp_path)
+    assert prices.groupby("Ticker").size().to_dict() == {"A": 2, "B": 1}
+    assert [(r.ticker, r.rows, r.last) for r in reports][1] == ("B", 1, "2020-01-02")
+
+
+def test_the_cache_stands_in_when_yahoo_fails_and_its_age_is_told(monkeypatch, tmp_path, caplog):
+    monkeypatch.setattr(yfinance, "download", lambda symbols, **_: answer(symbols))
+    fresh = load_prices("yahoo:AAPL", cache_dir=tmp_path)
+    old = time.time() - 5 * 86_400
+    os.utime(tmp_path / "AAPL.parquet", (old, old))
+
+    def fail(*_, **__):
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(yfinance, "download", fail)
+    with caplog.at_level(logging.WARNING):
+        cached = load_prices("yahoo:AAPL", cache_dir=tmp_path)
+    pd.testing.assert_frame_equal(fresh, cached)
+    assert "using the cache, 5 days old" in caplog.text
+    assert "no route" in caplog.text
+
+
+def test_a_failure_that_is_only_logged_is_noticed(monkeypatch, tmp_path):
+    def download(symbols, **_):
+        logging.getLogger("yfinance").error("['BAD']: YFRateLimitError('Too Many Requests')")
+        return answer(symbols, empty=["BAD"])
+
+    monkeypatch.setattr(yfinance, "download", download)
+    with pytest.raises(ValueError, match="yahoo:BAD: .*Too Many Requests.*nothing is cached"):
+        load_prices("yahoo:BAD,AAPL", cache_dir=tmp_path)
+    prices, reports = fetch_prices(["BAD", "AAPL"], tmp_path)
+    assert [r.origin for r in reports] == ["none", "yahoo"]
+    assert len(prices) == 2
+
+
+def test_a_rate_limit_is_tried_again(monkeypatch, tmp_path):
+    calls = []
+
+    def download(symbols, **_):
+        calls.append(symbols)
+        if len(calls) < 3:
+            raise RuntimeError("Too Many Requests")
+        return answer(symbols)
+
+    monkeypatch.setattr(yfinance, "download", download)
+    assert len(load_prices("yahoo:AAPL", cache_dir=tmp_path)) == 2
+    assert len(calls) == 3
+
+
+def test_wrong_numbers_of_yahoo_are_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr(yfinance, "download", lambda symbols, **_: -answer(symbols))
+    with pytest.raises(ValueError, match="yahoo:AAPL 2020-01-02: .*must be above 0"):
+        load_prices("yahoo:AAPL", cache_dir=tmp_path)
+    assert not list(tmp_path.glob("*.parquet"))
+
+
+def test_no_ticker_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match="names no ticker"):
+        load_prices("yahoo: ,", cache_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("now", "end"),
+    [("2024-03-05 15:00", "2024-03-05"), ("2024-03-05 23:30", "2024-03-06")],
+)
+def test_a_trading_day_under_way_is_left_out(now, end):
+    assert _end_date(pd.Timestamp(now, tz="UTC").to_pydatetime()) == end
