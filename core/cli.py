@@ -53,8 +53,10 @@ def _call(name: str, verb: str, entry: tuple[str, str], words: list[str]) -> int
     class OneLineParser(ArgumentParser):
         """jsonargparse, with errors of one line."""
 
-        def error(self, message: str, ex: Exception | None = None) -> NoReturn:  # noqa: ARG002
-            _fail(f"{name} {verb}", _one_line(ValueError(message)) + f"; see `{name} {verb} --help`")
+        def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+            _fail(
+                f"{name} {verb}", _one_line(ValueError(message)) + f"; see `{name} {verb} --help`"
+            )
 
     target, about = entry
     module, function_name = target.split(":")
@@ -64,7 +66,9 @@ def _call(name: str, verb: str, entry: tuple[str, str], words: list[str]) -> int
     parser.add_argument("--config", action=ActionConfigFile, help="YAML file of options")
     parser.add_function_arguments(function, as_positional=getattr(function, "positional", False))
     if getattr(function, "prints_json", False):
-        parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+        parser.add_argument(
+            "--json", action="store_true", help="one JSON object on standard output"
+        )
     options = parser.parse_args(words)
     as_json = bool(options.pop("json", False))
     options.pop("config", None)

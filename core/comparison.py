@@ -1,4 +1,4 @@
-"""compare(): the same data and budget for every candidate, several seeds, a table with intervals."""
+"""compare(): the same data and budget for every candidate, several seeds, intervals."""
 
 import logging
 import time

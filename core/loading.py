@@ -33,12 +33,14 @@ class BatchLoader(Generic[BatchT]):
         return self._num_batches
 
     def __iter__(self) -> Iterator[BatchT]:
+        # Nobody asks a sized loader for one batch more than it has, so code behind the last yield
+        # would not run: the next epoch begins here.
+        if self.position >= len(self):
+            self.epoch, self.position = self.epoch + 1, 0
         batches = self.plan(np.random.default_rng([self.seed, self.epoch]))
         for rows in batches[self.position :]:
             self.position += 1
             yield self.collate(rows)
-        self.epoch += 1
-        self.position = 0
 
     def state_dict(self) -> dict[str, Any]:
         """Epoch, and batches of it that were handed out."""
@@ -47,5 +49,3 @@ class BatchLoader(Generic[BatchT]):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where `state_dict` was taken."""
         self.epoch, self.position = state["epoch"], state["position"]
-        if self.position >= len(self):
-            self.epoch, self.position = self.epoch + 1, 0

@@ -47,7 +47,9 @@ class Run:
             model.load_state_dict(weights)
         except Exception as error:
             reason = str(error).splitlines()[0]
-            raise ValueError(f"{path}: not the weights of this run ({reason}); train again") from None
+            raise ValueError(
+                f"{path}: not the weights of this run ({reason}); train again"
+            ) from None
         model.eval()
 
 
@@ -139,7 +141,9 @@ def load_run(path: Path, app: str) -> Run:
             f"{FORMAT_VERSION}; train again"
         )
     if manifest.get("app") != app:
-        raise ValueError(f"{path}: a run of {manifest.get('app')}, not of {app}; give another --run")
+        raise ValueError(
+            f"{path}: a run of {manifest.get('app')}, not of {app}; give another --run"
+        )
     for name, expected in manifest["files"].items():
         file = path / name
         if Path(name).is_absolute() or ".." in Path(name).parts:

@@ -114,7 +114,7 @@ class RandomState(pl.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The state of torch's, numpy's and Python's generators."""
-        name, keys, position, has_gauss, gauss = np.random.get_state()
+        name, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
         version, internal, following = random.getstate()
         return {
             "torch": torch.get_rng_state(),
@@ -132,7 +132,9 @@ class RandomState(pl.Callback):
             return
         torch.set_rng_state(self.loaded["torch"])
         name, keys, position, has_gauss, gauss = self.loaded["numpy"]
-        np.random.set_state((name, np.array(keys, dtype=np.uint32), position, has_gauss, gauss))
+        np.random.set_state(  # noqa: NPY002
+            (name, np.array(keys, dtype=np.uint32), position, has_gauss, gauss)
+        )
         version, internal, following = self.loaded["python"]
         random.setstate((version, tuple(internal), following))
         self.loaded = None
@@ -167,7 +169,11 @@ def fit(
     if resume and not last.exists():
         raise FileNotFoundError(f"{last}: no checkpoint to resume from; train without --resume")
     best = ModelCheckpoint(
-        checkpoints, "best", monitor="val_loss", save_weights_only=True, enable_version_counter=False
+        checkpoints,
+        "best",
+        monitor="val_loss",
+        save_weights_only=True,
+        enable_version_counter=False,
     )
     callbacks: list[pl.Callback] = [best, RandomState()]
     if config.patience:

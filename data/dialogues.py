@@ -10,14 +10,14 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from data.entities import EntityTable
 
 logger = logging.getLogger(__name__)
 
-Part = Literal["train", "validation", "test"]
 _KINDS = {".jsonl": "jsonl", ".jsonl.gz": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 
 
@@ -87,7 +87,9 @@ class LoadReport:
     def log(self, source: str) -> None:
         """Say it on the log."""
         reasons = ", ".join(f"{count} {reason}" for reason, count in self.dropped.items())
-        logger.info("%s: %d dialogues%s", source, self.dialogues, f"; dropped {reasons}" * bool(reasons))
+        logger.info(
+            "%s: %d dialogues%s", source, self.dialogues, f"; dropped {reasons}" * bool(reasons)
+        )
 
 
 def load_dialogues(source: str, columns: ColumnsConfig | None = None) -> list[Dialogue]:
@@ -153,7 +155,7 @@ def reply_pairs(dialogues: Sequence[Dialogue]) -> list[Pair]:
 
 def split_dialogues(
     dialogues: Sequence[Dialogue], seed: int, test_share: float, validation_share: float
-) -> dict[Part, list[Dialogue]]:
+) -> dict[str, list[Dialogue]]:
     """Split by conversation: as the data say, else shuffled by the seed.
 
     Raises:
@@ -161,10 +163,10 @@ def split_dialogues(
     """
     import numpy as np
 
-    parts: dict[Part, list[Dialogue]] = {"train": [], "validation": [], "test": []}
+    parts: dict[str, list[Dialogue]] = {"train": [], "validation": [], "test": []}
     if all(dialogue.part in parts for dialogue in dialogues):
         for dialogue in dialogues:
-            parts[dialogue.part].append(dialogue)  # type: ignore[index]
+            parts[str(dialogue.part)].append(dialogue)
     else:
         order = np.random.default_rng(seed).permutation(len(dialogues))
         shuffled = [dialogues[index] for index in order]
@@ -227,9 +229,7 @@ def _files(source: str) -> list[Path]:
         raise FileNotFoundError(f"{source}: no such file or folder; check --data")
     found = sorted(p for p in path.iterdir() if _kind(p)) if path.is_dir() else [path]
     if not found or not all(_kind(p) for p in found):
-        raise ValueError(
-            f"{source}: not a dialogue file; give .jsonl, .jsonl.gz, .csv or .parquet"
-        )
+        raise ValueError(f"{source}: not a dialogue file; give .jsonl, .jsonl.gz, .csv or .parquet")
     for file in found:
         if file.stat().st_size == 0:
             raise ValueError(f"{file}: the file is empty; give one with dialogues")
@@ -245,8 +245,8 @@ def _rows(source: str, columns: ColumnsConfig) -> Iterator[tuple[str, Mapping[st
     if source == "sample":
         from data.support_sample import generate_dialogues
 
-        for row in generate_dialogues():
-            yield f"sample {row['dialogue_id']}", row
+        for made in generate_dialogues():
+            yield f"sample {made['dialogue_id']}", made
         return
     if source.startswith("hf:"):
         for number, row in enumerate(_stream(source[3:], {"split": "train"}, source), 1):
@@ -284,7 +284,9 @@ def _json_line(line: str, place: str) -> Mapping[str, Any]:
     except ValueError as error:
         raise ValueError(f"{place}: not JSON ({error}); mend or delete the line") from None
     if not isinstance(row, dict):
-        raise ValueError(f"{place}: a JSON object with 'turns' is expected, not {type(row).__name__}")
+        raise ValueError(
+            f"{place}: a JSON object with 'turns' is expected, not {type(row).__name__}"
+        )
     return row
 
 
@@ -311,7 +313,7 @@ def _parse(
         else:
             report.dropped["empty turns"] += 1
     speakers = [turn.speaker for turn in turns]
-    if ("user", "agent") not in zip(speakers, speakers[1:], strict=False):
+    if ("user", "agent") not in pairwise(speakers):
         report.dropped["dialogues without an agent's answer to a user"] += 1
         return None
     dialogue_id = row.get("dialogue_id", place)

@@ -14,7 +14,9 @@ ENTITY_TYPES = (
     "address",
     "number",
 )
-MAX_PER_TYPE = 6  # a seventh e-mail address of a dialogue becomes <email_x>, which is never put back
+MAX_PER_TYPE = (
+    6  # a seventh e-mail address of a dialogue becomes <email_x>, which is never put back
+)
 PLACEHOLDER = re.compile(rf"<(?:{'|'.join(ENTITY_TYPES)})_(?:\d|x)>")
 
 _STREET = (
@@ -57,7 +59,10 @@ _PATTERNS = tuple(
         ),
         ("order", rf"\border\b(?:\W*(?:no|number|id|num|code|is|ref)\b)*\W*(?P<value>{_CODE})"),
         ("card", r"(?<![\w-])(?P<value>\d{13,19})(?![\w-])"),
-        ("order", r"(?<![\w-])(?P<value>[A-Za-z]{1,4}-?\d{5,}|[A-Za-z]{1,3}-\d{4,}(?:-\d+)*)(?!\w)"),
+        (
+            "order",
+            r"(?<![\w-])(?P<value>[A-Za-z]{1,4}-?\d{5,}|[A-Za-z]{1,3}-\d{4,}(?:-\d+)*)(?!\w)",
+        ),
         ("number", r"(?P<value>[^\s<>]*(?:\d[^\s<>]*){5,})"),
     )
 )
@@ -132,7 +137,7 @@ def _mask_leftovers(text: str, table: EntityTable) -> str:
     for index, word in enumerate(words):
         rest = PLACEHOLDER.sub("", word)
         if sum(character.isdigit() for character in rest) >= 5:
-            words[index] = table._placeholder("number", rest)  # noqa: SLF001
+            words[index] = table._placeholder("number", rest)
     return "".join(words)
 
 

@@ -5,7 +5,10 @@ from core.cli import run
 VERBS = {
     "train": ("apps.chatbot.train:train", "learn from dialogues and write a run folder"),
     "evaluate": ("apps.chatbot.evaluate:evaluate", "score a run beside the baselines"),
-    "compare": ("apps.chatbot.compare:compare", "train and score rules, RNN, LSTM, GRU side by side"),
+    "compare": (
+        "apps.chatbot.compare:compare",
+        "train and score rules, RNN, LSTM, GRU side by side",
+    ),
     "retrain": ("apps.chatbot.retrain:retrain", "go on learning from new dialogues"),
     "reply": ("apps.chatbot.reply:reply", "answer one message"),
     "chat": ("apps.chatbot.reply:chat", "talk to the chatbot in the terminal"),

@@ -45,6 +45,7 @@ def show_table(rows: Sequence[Row]) -> None:
 @verb(show_table)
 def compare(
     data: str = "sample",
+    *,
     run: Path | None = None,
     candidates: str = "all",
     seeds: int = 3,
@@ -86,7 +87,7 @@ def compare(
     folder = new_run_dir(APP, "compare", run)
     datamodule = ChatDataModule.from_source(data, columns, text)
     references = raw_references(data, columns, datamodule)
-    rows = compare_candidates(
+    return compare_candidates(
         [
             _network(name, datamodule, references, recipe, data, folder)
             if name in NETWORKS
@@ -95,7 +96,6 @@ def compare(
         ],
         seeds,
     )
-    return rows
 
 
 def raw_references(data: str, columns: ColumnsConfig, datamodule: ChatDataModule) -> list[str]:

@@ -91,9 +91,7 @@ class ChatDataModule:
         )
 
     @classmethod
-    def from_source(
-        cls, data: str, columns: ColumnsConfig, config: TextConfig
-    ) -> "ChatDataModule":
+    def from_source(cls, data: str, columns: ColumnsConfig, config: TextConfig) -> "ChatDataModule":
         """Load, mask and split a source; the tokenizer sees the training part alone."""
         masked = mask_dialogues(load_dialogues(data, columns))
         parts = split_dialogues(
@@ -137,9 +135,7 @@ class ChatDataModule:
             return pad_batch([sources[row] for row in rows], [targets[row] for row in rows])
 
         if part == "train":
-            share = padding_share(
-                plan(np.random.default_rng(seed)), source_lengths, target_lengths
-            )
+            share = padding_share(plan(np.random.default_rng(seed)), source_lengths, target_lengths)
             logger.info(
                 "training part: %d dialogues, %d pairs, %.0f source and %.0f target tokens a "
                 "pair, padding %.1f %% of tokens",

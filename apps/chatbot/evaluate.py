@@ -16,9 +16,9 @@ from apps.chatbot.baselines import TfidfRetrieval, most_frequent_replies, rule_r
 from apps.chatbot.inference import Answers, Chatbot
 from core.batch import Seq2SeqBatch
 from core.cli import verb
+from core.progress import progress
 from core.runs import Run, champion
 from core.text_metrics import distinct_n, repetition_rate
-from core.progress import progress
 from data.dialogues import (
     ColumnsConfig,
     Dialogue,
@@ -143,7 +143,6 @@ def perplexity(bot: Chatbot, pairs: Sequence[Pair], batch_size: int = 64) -> flo
     return math.exp(total / count)
 
 
-
 def _latency(bot: Chatbot, pairs: Sequence[Pair]) -> float:
     """Median time of a single reply, in milliseconds."""
     times = []
@@ -154,9 +153,7 @@ def _latency(bot: Chatbot, pairs: Sequence[Pair]) -> float:
     return float(np.median(times))
 
 
-def _pairs(
-    run: Run, data: str | None, columns: ColumnsConfig
-) -> tuple[list[Pair], list[str]]:
+def _pairs(run: Run, data: str | None, columns: ColumnsConfig) -> tuple[list[Pair], list[str]]:
     """Masked pairs and raw references."""
     if data is not None:
         return _with_raw(load_dialogues(data, columns))

@@ -41,6 +41,7 @@ def show_result(result: dict[str, Any]) -> None:
 @verb(show_result)
 def retrain(
     data: str,
+    *,
     run: Path | None = None,
     out: Path | None = None,
     columns: ColumnsConfig = ColumnsConfig(),

@@ -25,7 +25,7 @@ HANDOFF_QUANTILE = 0.02  # share of the validation replies that would be handed 
 HANDOFF_SAMPLES = 200
 
 DEFAULT_MODEL = Seq2SeqConfig(hidden_size=256, embedding_size=256, dropout=0.25)
-DEFAULT_TRAINER = TrainerConfig(max_epochs=18)
+DEFAULT_TRAINER = TrainerConfig(max_epochs=8)
 DEFAULT_DECODING = DecodingConfig(beam_size=4)
 
 
@@ -57,6 +57,7 @@ class Recipe:
 
 def train(
     data: str = "sample",
+    *,
     run: Path | None = None,
     columns: ColumnsConfig = ColumnsConfig(),
     text: TextConfig = TextConfig(),

@@ -41,7 +41,7 @@ class RecurrentConfig:
             raise ValueError(f"cell={self.cell!r} is unknown; choose rnn, lstm or gru")
         if self.hidden_size < 1 or self.num_layers < 1:
             raise ValueError(
-                f"hidden_size={self.hidden_size} and num_layers={self.num_layers} must be at least 1"
+                f"hidden_size={self.hidden_size} and num_layers={self.num_layers} must be 1 or more"
             )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout={self.dropout} must lie in [0, 1)")

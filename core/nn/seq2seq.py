@@ -153,9 +153,7 @@ class Seq2Seq(nn.Module):
         weights = None if weights is None else weights.squeeze(1)
         return self.logits(features.squeeze(1)), state, weights
 
-    def forward(
-        self, batch: Seq2SeqBatch
-    ) -> tuple[Float[Tensor, "N V"], Int[Tensor, " N"]]:
+    def forward(self, batch: Seq2SeqBatch) -> tuple[Float[Tensor, "N V"], Int[Tensor, " N"]]:
         """Teacher forcing, over the real target tokens alone.
 
         Returns:

@@ -67,7 +67,9 @@ def test_a_batch_gives_what_each_source_gives_alone(beam_size: int) -> None:
     config = DecodingConfig(beam_size=beam_size, max_length=7)
     together = beam_search(network, sources, lengths, config)
     for row, length in enumerate(lengths.tolist()):
-        alone = beam_search(network, sources[row : row + 1, :length], lengths[row : row + 1], config)
+        alone = beam_search(
+            network, sources[row : row + 1, :length], lengths[row : row + 1], config
+        )
         assert [h.tokens for h in together[row]] == [h.tokens for h in alone[0]]
 
 

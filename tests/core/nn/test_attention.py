@@ -10,7 +10,10 @@ KINDS = ("general", "additive")
 def test_weights_sum_to_one_and_skip_the_padding(kind: str) -> None:
     torch.manual_seed(0)
     attention = make_attention(kind, 4, 6)
-    memory, mask = torch.randn(2, 5, 6), torch.tensor([[True] * 5, [True, True, False, False, False]])
+    memory, mask = (
+        torch.randn(2, 5, 6),
+        torch.tensor([[True] * 5, [True, True, False, False, False]]),
+    )
     _, weights = attention(torch.randn(2, 3, 4), attention.project(memory), memory, mask)
     torch.testing.assert_close(weights.sum(-1), torch.ones(2, 3))
     assert (weights[1, :, 2:] == 0).all()

@@ -68,7 +68,9 @@ def test_garbage_in_the_padding_changes_nothing(cell: str, residual: bool) -> No
 @pytest.mark.parametrize("cell", CELLS)
 def test_advancing_step_by_step_equals_one_call(cell: str) -> None:
     torch.manual_seed(0)
-    stack = RecurrentStack(3, RecurrentConfig(cell=cell, hidden_size=4, num_layers=2, residual=True))
+    stack = RecurrentStack(
+        3, RecurrentConfig(cell=cell, hidden_size=4, num_layers=2, residual=True)
+    )
     x = torch.randn(2, 5, 3)
     parts = 2 if cell == "lstm" else 1
     zero = tuple(tuple(torch.zeros(2, 4) for _ in range(parts)) for _ in range(2))

@@ -8,7 +8,9 @@ from core.nn.seq2seq import Seq2Seq, Seq2SeqConfig
 
 SMALL = Seq2SeqConfig(hidden_size=8, embedding_size=6, num_layers=2)
 KINDS = [
-    {"cell": cell, "attention": kind} for cell in ("rnn", "lstm", "gru") for kind in ("general", "none")
+    {"cell": cell, "attention": kind}
+    for cell in ("rnn", "lstm", "gru")
+    for kind in ("general", "none")
 ] + [{"attention": "additive"}]
 
 
@@ -52,7 +54,9 @@ def test_eight_pairs_are_learnt_by_heart(kind: dict) -> None:
     torch.manual_seed(0)
     model = Seq2Seq(20, replace(SMALL, hidden_size=32, embedding_size=32, num_layers=1, **kind))
     source = torch.randint(3, 20, (8, 6))
-    target = torch.cat([torch.ones(8, 1, dtype=torch.long), source[:, :4], torch.full((8, 1), 2)], 1)
+    target = torch.cat(
+        [torch.ones(8, 1, dtype=torch.long), source[:, :4], torch.full((8, 1), 2)], 1
+    )
     given = Seq2SeqBatch(source, torch.full((8,), 6), target)
     optimizer = torch.optim.Adam(model.parameters(), 0.01)
     for _ in range(150):
