@@ -4,11 +4,15 @@ import argparse
 import importlib
 import json
 import logging
+import re
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib.metadata import version
+from inspect import signature
 from typing import Any, NoReturn
+
+from core.plain import plain
 
 PACKAGE = "recurrent-suite"
 
@@ -38,46 +42,78 @@ def run(
         sys.exit(0)
     if words[0] not in verbs:
         _fail(name, f"unknown command {words[0]!r}; choose one of {', '.join(verbs)}")
+    guarded(name, lambda: _run_verb(name, words[0], verbs[words[0]], words[1:]))
+
+
+def guarded(name: str, action: Callable[[], None]) -> NoReturn:
+    """Do something and exit with the codes of `run`: what the user can mend is told in one line."""
     try:
-        sys.exit(_call(name, words[0], verbs[words[0]], words[1:]))
-    except (ValueError, OSError, KeyError) as error:
+        action()
+    except (ValueError, OSError) as error:
         _fail(name, _one_line(error))
     except KeyboardInterrupt:
         _fail(name, "interrupted", code=130)
+    sys.exit(0)
 
 
-def _call(name: str, verb: str, entry: tuple[str, str], words: list[str]) -> int:
-    """Run one verb; a dict or list that it returns is printed as JSON where `--json` is given."""
+def call(function: Callable[..., Any], words: Sequence[str], prog: str) -> Any:
+    """Call a typed function with arguments as they stand on a command line; give its result.
+
+    Args:
+        function: Its signature and docstring make the options and their help.
+        words: Such as `["--config", "small.yaml", "--seeds", "1"]`.
+        prog: The command, for help and errors.
+    """
+    return function(**_parse(function, words, prog, "")[0])
+
+
+def _run_verb(name: str, verb: str, entry: tuple[str, str], words: Sequence[str]) -> None:
+    """Run one verb; what it returns is printed as JSON where `--json` is given."""
+    target, about = entry
+    module, function_name = target.split(":")
+    function = getattr(importlib.import_module(module), function_name)
+    options, as_json = _parse(function, words, f"{name} {verb}", about)
+    result = function(**options)
+    if as_json:
+        print(json.dumps(plain(result), ensure_ascii=False, allow_nan=False))
+    elif result is not None and hasattr(function, "show"):
+        function.show(result)
+
+
+def _parse(
+    function: Callable[..., Any], words: Sequence[str], prog: str, about: str
+) -> tuple[dict[str, Any], bool]:
+    """The function's arguments, and whether `--json` is among the words."""
     from jsonargparse import ActionConfigFile, ArgumentParser
 
     class OneLineParser(ArgumentParser):
         """jsonargparse, with errors of one line."""
 
         def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-            _fail(
-                f"{name} {verb}", _one_line(ValueError(message)) + f"; see `{name} {verb} --help`"
-            )
+            _fail(prog, _one_line(ValueError(message)) + f"; see `{prog} --help`")
 
-    target, about = entry
-    module, function_name = target.split(":")
-    function = getattr(importlib.import_module(module), function_name)
     _quiet_libraries()
-    parser = OneLineParser(prog=f"{name} {verb}", description=about)
+    parser = OneLineParser(prog=prog, description=about)
     parser.add_argument("--config", action=ActionConfigFile, help="YAML file of options")
     parser.add_function_arguments(function, as_positional=getattr(function, "positional", False))
     if getattr(function, "prints_json", False):
         parser.add_argument(
             "--json", action="store_true", help="one JSON object on standard output"
         )
-    options = parser.parse_args(words)
+    flags = {f"--{p.name}" for p in signature(function).parameters.values() if p.annotation is bool}
+    options = parser.parse_args(_with_values(words, flags))
     as_json = bool(options.pop("json", False))
     options.pop("config", None)
-    result = function(**vars(parser.instantiate_classes(options)))
-    if as_json:
-        print(json.dumps(result, ensure_ascii=False, default=float))
-    elif result is not None and hasattr(function, "show"):
-        function.show(result)
-    return 0
+    return vars(parser.instantiate_classes(options)), as_json
+
+
+def _with_values(words: Sequence[str], flags: Collection[str]) -> list[str]:
+    """`--resume` alone means `--resume=true`; jsonargparse wants the value."""
+    following = [*words[1:], ""]
+    return [
+        f"{word}=true" if word in flags and after not in ("true", "false") else word
+        for word, after in zip(words, following, strict=True)
+    ]
 
 
 def verb(show: Any, positional: bool = False) -> Any:
@@ -111,9 +147,8 @@ def _quiet_libraries() -> None:
 def _one_line(error: BaseException) -> str:
     if isinstance(error, FileNotFoundError) and error.filename is not None:
         return f"{error.filename}: no such file or folder; check the path"
-    if isinstance(error, KeyError):
-        return f"missing key {error}"
-    return " ".join(str(error).split())
+    text = re.sub(r"Expected a typing.Literal\[(.*?)\]", r"choose one of \1", str(error))
+    return " ".join(text.split())
 
 
 def _fail(name: str, message: str, code: int = 2) -> NoReturn:

@@ -13,8 +13,11 @@ import yaml
 from safetensors.torch import load_file, save_model
 from torch import Tensor, nn
 
+from core.plain import plain
+
 FORMAT_VERSION = 1
 _UNHASHED = ("logs", "checkpoints", "onnx", "manifest.json")
+_STARTED = "started.json"
 
 
 @dataclass(frozen=True)
@@ -53,21 +56,61 @@ class Run:
         model.eval()
 
 
-def new_run_dir(app: str, name: str, run: Path | None) -> Path:
+def new_run_dir(app: str, name: str, run: Path | None, resume: bool = False) -> Path:
     """The folder to train into: `run`, or `runs/<app>/<time>-<name>`.
 
+    Args:
+        app: Part of the default path.
+        name: Likewise.
+        run: What the user asked for.
+        resume: Whether the folder holds a training to go on with.
+
     Raises:
-        ValueError: The folder holds a finished run or other files.
+        FileNotFoundError: `resume` without a training that was begun there.
+        ValueError: The folder holds a run, finished or not, or other files.
     """
+    if resume and run is None:
+        raise ValueError("--resume needs --run: the folder of the training to go on with")
     path = run or Path("runs") / app / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
     if path.exists() and not path.is_dir():
         raise ValueError(f"{path}: is a file; give --run a folder that does not exist yet")
     if (path / "manifest.json").exists():
         raise ValueError(f"{path}: holds a finished run already; give --run another folder")
-    known = {"logs", "checkpoints", "started.json"}
+    known = {"logs", "checkpoints", _STARTED}
     if path.is_dir() and any(p.name not in known for p in path.iterdir()):
         raise ValueError(f"{path}: is not empty and not a run; give --run another folder")
+    if resume and not (path / _STARTED).exists():
+        raise FileNotFoundError(f"{path}: no training was begun here; train without --resume")
+    if not resume and (path / "checkpoints").exists():
+        raise ValueError(
+            f"{path}: holds an unfinished training; add --resume or give --run another folder"
+        )
     return path
+
+
+def begin_run(path: Path, config: Mapping[str, Any], source_hash: str, resume: bool) -> None:
+    """Note what is about to be trained; on resume, check that it is the same.
+
+    Args:
+        path: What `new_run_dir` gave.
+        config: Plain containers.
+        source_hash: SHA-256 of the data.
+        resume: Whether a training goes on.
+
+    Raises:
+        ValueError: Another option or other data than at first; the message names it.
+    """
+    now = json.loads(json.dumps(_flat({**plain(config), "source_sha256": source_hash})))
+    if not resume:
+        write_json(path / _STARTED, now)
+        return
+    before = _read_json(path / _STARTED)
+    for name in sorted(now.keys() | before.keys()):
+        if now.get(name) != before.get(name):
+            raise ValueError(
+                f"{path}: {name} was {before.get(name)} when the training began, is "
+                f"{now.get(name)}; resume with the same options and data"
+            )
 
 
 def save_run(
@@ -92,10 +135,11 @@ def save_run(
         source_hash: SHA-256 of the data that it was trained on.
     """
     (path / "preprocessor").mkdir(parents=True, exist_ok=True)
-    write_text(path / "config.yaml", yaml.safe_dump(_plain(config), sort_keys=False))
+    write_text(path / "config.yaml", yaml.safe_dump(plain(config), sort_keys=False))
     for name, value in preprocessor.items():
         write_json(path / "preprocessor" / f"{name}.json", value)
     save_model(model, str(path / "model.safetensors"))
+    (path / _STARTED).unlink(missing_ok=True)
     write_json(path / "metrics.json", metrics)
     write_text(path / "card.md", _card(app, config, model, metrics, source_hash))
     files = sorted(p for p in path.rglob("*") if p.is_file() and not p.is_symlink())
@@ -135,6 +179,8 @@ def load_run(path: Path, app: str) -> Run:
         )
     path = path.resolve()
     manifest = _read_json(manifest_path)
+    if not isinstance(manifest, dict):
+        raise ValueError(f"{manifest_path}: not a run's manifest; restore it or train again")
     if manifest.get("format_version") != FORMAT_VERSION:
         raise ValueError(
             f"{path}: run format {manifest.get('format_version')}, this version reads "
@@ -199,7 +245,7 @@ def promote(run: Path, reason: str, only_first: bool = False) -> bool:
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON under a temporary name, then rename."""
-    write_text(path, json.dumps(_plain(value), indent=1, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(plain(value), indent=1, ensure_ascii=False) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -223,14 +269,13 @@ def _read_json(path: Path) -> Any:
         raise ValueError(f"{path}: not JSON ({error}); restore it or train again") from None
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, Path):
-        return str(value)
-    return value.item() if hasattr(value, "item") else value
+def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested options under the names that the command line gives them."""
+    flat: dict[str, Any] = {}
+    for key, item in value.items():
+        name = f"{prefix}{key}"
+        flat |= _flat(item, f"{name}.") if isinstance(item, Mapping) else {name: item}
+    return flat
 
 
 def _card(

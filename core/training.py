@@ -114,11 +114,11 @@ class RandomState(pl.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The state of torch's, numpy's and Python's generators."""
-        name, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
+        name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002
         version, internal, following = random.getstate()
         return {
             "torch": torch.get_rng_state(),
-            "numpy": [name, keys.tolist(), position, has_gauss, gauss],
+            "numpy": [name, np.asarray(keys).tolist(), position, has_gauss, gauss],
             "python": [version, list(internal), following],
         }
 
@@ -159,15 +159,12 @@ def fit(
 
     Returns:
         Time, steps and the best validation loss.
-
-    Raises:
-        FileNotFoundError: `resume` without a checkpoint.
     """
     keep_freed_memory()
     checkpoints = run_dir / "checkpoints"
     last = checkpoints / "last.ckpt"
     if resume and not last.exists():
-        raise FileNotFoundError(f"{last}: no checkpoint to resume from; train without --resume")
+        logger.warning("%s: stopped before its first checkpoint; starting again", run_dir)
     best = ModelCheckpoint(
         checkpoints,
         "best",
@@ -205,7 +202,8 @@ def fit(
         use_distributed_sampler=False,
     )
     started = time.perf_counter()
-    trainer.fit(module, *loaders, ckpt_path=last if resume else None, weights_only=True)
+    checkpoint = last if resume and last.exists() else None
+    trainer.fit(module, *loaders, ckpt_path=checkpoint, weights_only=True)
     seconds = time.perf_counter() - started
     weights = torch.load(best.best_model_path, weights_only=True)["state_dict"]
     module.load_state_dict(weights)

@@ -89,7 +89,7 @@ def compare(
     references = raw_references(data, columns, datamodule)
     return compare_candidates(
         [
-            _network(name, datamodule, references, recipe, data, folder)
+            _network(name, datamodule, references, recipe=recipe, data=data, folder=folder)
             if name in NETWORKS
             else _baseline(name, datamodule, references)
             for name in names
@@ -128,6 +128,7 @@ def _network(
     name: str,
     datamodule: ChatDataModule,
     references: Sequence[str],
+    *,
     recipe: Recipe,
     data: str,
     folder: Path,

@@ -9,6 +9,7 @@ import numpy as np
 
 from core.batch import Seq2SeqBatch
 from core.loading import BatchLoader
+from core.runs import Run
 from data.dialogues import (
     ColumnsConfig,
     Dialogue,
@@ -17,6 +18,7 @@ from data.dialogues import (
     mask_dialogues,
     read_dialogues,
     reply_pairs,
+    source_hash,
     split_dialogues,
     write_dialogues,
 )
@@ -73,6 +75,7 @@ class ChatDataModule:
     Args:
         parts: Masked dialogues by part.
         config: The choices.
+        source_hash: SHA-256 of where the dialogues came from.
         tokenizer: A fitted one; None fits one on the training part.
     """
 
@@ -80,10 +83,12 @@ class ChatDataModule:
         self,
         parts: dict[str, list[Dialogue]],
         config: TextConfig,
+        source_hash: str,
         tokenizer: Tokenizer | None = None,
     ) -> None:
         self.parts = parts
         self.config = config
+        self.source_hash = source_hash
         self.tokenizer = tokenizer or Tokenizer.train(
             (turn.text for dialogue in parts["train"] for turn in dialogue.turns),
             config.vocab_size,
@@ -94,16 +99,19 @@ class ChatDataModule:
     def from_source(cls, data: str, columns: ColumnsConfig, config: TextConfig) -> "ChatDataModule":
         """Load, mask and split a source; the tokenizer sees the training part alone."""
         masked = mask_dialogues(load_dialogues(data, columns))
+        digest = source_hash(data)
         parts = split_dialogues(
             masked, config.split_seed, config.test_share, config.validation_share
         )
-        return cls({name: parts[name] for name in PARTS}, config)
+        return cls({name: parts[name] for name in PARTS}, config, digest)
 
     @classmethod
-    def from_run(cls, path: Path, config: TextConfig, tokenizer: Tokenizer) -> "ChatDataModule":
-        """The parts as a run folder keeps them."""
-        parts = {name: read_dialogues(path / "data" / f"{name}.parquet") for name in PARTS}
-        return cls(parts, config, tokenizer)
+    def from_run(cls, run: Run) -> "ChatDataModule":
+        """The parts as a run folder keeps them, with the run's tokenizer."""
+        parts = {name: read_dialogues(run.path / "data" / f"{name}.parquet") for name in PARTS}
+        tokenizer = Tokenizer.from_json(run.preprocessor["tokenizer"])
+        config = TextConfig(**run.config["text"])
+        return cls(parts, config, run.manifest["source_sha256"], tokenizer)
 
     def write(self, path: Path) -> None:
         """Keep the masked parts in a run folder."""

@@ -21,9 +21,9 @@ from data.dialogues import (
     load_dialogues,
     mask_dialogues,
     reply_pairs,
+    source_hash,
     split_dialogues,
 )
-from data.text import Tokenizer
 
 logger = logging.getLogger(__name__)
 MARGIN_CHRF = 1.0  # points that the old data's hold-out may lose
@@ -66,14 +66,12 @@ def retrain(
         optim=replace(recipe.optim, learning_rate=learning_rate),
         trainer=replace(recipe.trainer, max_epochs=epochs),
     )
-    tokenizer = Tokenizer.from_json(old_run.preprocessor["tokenizer"])
-    old = ChatDataModule.from_run(old_run.path, recipe.text, tokenizer)
+    old = ChatDataModule.from_run(old_run)
     new_parts = _fresh_parts(data, columns, recipe, old)
     name = f"{old_run.path.name}-retrained"
     run_dir = new_run_dir(APP, name, out or _beside(old_run.path, name))
-    mixed = ChatDataModule(
-        {part: [*old.parts[part], *new_parts[part]] for part in PARTS}, recipe.text, tokenizer
-    )
+    both = {part: [*old.parts[part], *new_parts[part]] for part in PARTS}
+    mixed = ChatDataModule(both, recipe.text, source_hash(data), old.tokenizer)
     seed_everything(recipe.trainer.seed, verbose=False)
     module = make_module(mixed, recipe)
     old_run.load_weights(module.model)

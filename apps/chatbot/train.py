@@ -15,9 +15,9 @@ from core.decoding import DecodingConfig
 from core.modules import Seq2SeqModule
 from core.nn.seq2seq import Seq2SeqConfig
 from core.optim import OptimConfig
-from core.runs import new_run_dir, promote, save_run
+from core.runs import begin_run, new_run_dir, promote, save_run
 from core.training import FitResult, TrainerConfig, fit
-from data.dialogues import ColumnsConfig, source_hash
+from data.dialogues import ColumnsConfig
 
 logger = logging.getLogger(__name__)
 APP = "chatbot"
@@ -83,7 +83,7 @@ def train(
         label_smoothing: Share of the probability spread over all tokens, 0 to below 1.
         resume: Go on from the run's last checkpoint; give the same options as at first.
     """
-    run_dir = new_run_dir(APP, model.cell, run)
+    run_dir = new_run_dir(APP, model.cell, run, resume)
     datamodule = ChatDataModule.from_source(data, columns, text)
     recipe = Recipe(
         columns=columns,
@@ -102,12 +102,14 @@ def train_on(
     datamodule: ChatDataModule, recipe: Recipe, data: str, run_dir: Path, resume: bool = False
 ) -> Chatbot:
     """Fit a fresh network to prepared data and write the run folder."""
-    seed_everything(recipe.trainer.seed, verbose=False)
-    module = make_module(datamodule, recipe)
+    config = {"data": data, **asdict(recipe)}
     seed = recipe.trainer.seed
     loaders = (datamodule.loader("train", seed), datamodule.loader("validation", seed))
+    begin_run(run_dir, config, datamodule.source_hash, resume)
+    seed_everything(seed, verbose=False)
+    module = make_module(datamodule, recipe)
     result = fit(module, loaders, recipe.trainer, run_dir, resume)
-    return finish(run_dir, datamodule, module, {"data": data, **asdict(recipe)}, result)
+    return finish(run_dir, datamodule, module, config, result)
 
 
 def make_module(datamodule: ChatDataModule, recipe: Recipe) -> Seq2SeqModule:
@@ -140,7 +142,7 @@ def finish(
             "handoff": {"confidence_below": bot.handoff_below},
         },
         metrics=asdict(result),
-        source_hash=source_hash(config["data"]),
+        source_hash=datamodule.source_hash,
     )
     logger.info("wrote %s (val_loss %.3f)", run_dir, result.val_loss)
     return bot

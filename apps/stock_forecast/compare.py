@@ -1,6 +1,5 @@
 """The candidates side by side: classical forecasts and the three recurrent cells."""
 
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +13,15 @@ from apps.stock_forecast.evaluate import (
     score_baselines,
     score_model,
 )
-from apps.stock_forecast.train import OPTIM, TRAINER, make_module
+from apps.stock_forecast.inference import APP
+from apps.stock_forecast.train import OPTIM, TRAINER, Recipe, train_on
 from core.cli import verb
 from core.comparison import Candidate, Row, choose, compare, format_table
 from core.nn.forecaster import ForecasterConfig
 from core.nn.recurrent import CellName
 from core.optim import OptimConfig
-from core.training import TrainerConfig, fit
+from core.runs import new_run_dir
+from core.training import TrainerConfig
 from data.windows import WindowConfig
 
 BASELINES = ("random_walk", "ewma", "garch", "historical")
@@ -38,6 +39,7 @@ def show(rows: list[Row]) -> None:
 def compare_candidates(
     data: str = "sample",
     *,
+    run: Path | None = None,
     news: Path | None = None,
     candidates: str = "all",
     seeds: int = 3,
@@ -50,6 +52,7 @@ def compare_candidates(
 
     Args:
         data: As for `train`.
+        run: Folder for one run per network and seed; left out: runs/stock_forecast/<time>-compare.
         news: As for `train`.
         candidates: Names such as garch,gru, or all: random_walk, ewma, garch, historical, rnn,
             lstm, gru.
@@ -60,21 +63,21 @@ def compare_candidates(
         trainer: Length and clipping; the seed is the comparison's.
     """
     names = choose((*BASELINES, *CELLS), candidates)
+    folder = new_run_dir(APP, "compare", run)
     datamodule = PriceDataModule.from_source(data, news, windows)
     classical = score_baselines(datamodule, datamodule, datamodule.rows("test"))
 
     def network(cell: CellName) -> Callable[[int], tuple[int, Mapping[str, Any]]]:
-        def run(seed: int) -> tuple[int, Mapping[str, Any]]:
-            config, seeded = replace(model, cell=cell), replace(trainer, seed=seed)
-            module = make_module(datamodule, config, optim, seed)
-            loaders = (datamodule.loader("train", seed), datamodule.loader("validation", 0))
-            with tempfile.TemporaryDirectory() as folder:
-                fit(module, loaders, seeded, Path(folder))
-            size = sum(p.numel() for p in module.model.parameters())
-            scores = score_model(module.model, datamodule, datamodule.rows("test"))
-            return size, summarize(scores, classical)
+        def score_seed(seed: int) -> tuple[int, Mapping[str, Any]]:
+            recipe = Recipe(
+                model=replace(model, cell=cell), optim=optim, trainer=replace(trainer, seed=seed)
+            )
+            run_dir = folder / f"{cell}-seed{seed}"
+            network = train_on(datamodule, recipe, {"data": data, "news": news}, run_dir)
+            scores = score_model(network, datamodule, datamodule.rows("test"))
+            return sum(p.numel() for p in network.parameters()), summarize(scores, classical)
 
-        return run
+        return score_seed
 
     def fixed(name: str) -> Callable[[int], tuple[int, Mapping[str, Any]]]:
         return lambda _: (0, summarize(classical[name], classical))

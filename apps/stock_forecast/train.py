@@ -2,7 +2,7 @@
 
 import logging
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ from apps.stock_forecast.evaluate import mean_ratio, score_model
 from apps.stock_forecast.inference import APP, StockForecaster
 from core.cli import verb
 from core.modules import ForecastModule
-from core.nn.forecaster import ForecasterConfig
+from core.nn.forecaster import Forecaster, ForecasterConfig
 from core.optim import OptimConfig
-from core.runs import champion, load_run, new_run_dir, promote, save_run
+from core.runs import begin_run, champion, load_run, new_run_dir, promote, save_run
 from core.training import TrainerConfig, fit
 from data.price_updates import append_prices
 from data.prices import hash_prices
@@ -28,6 +28,15 @@ TRAINER = TrainerConfig(max_epochs=5)
 TOLERANCE = 0.001  # a retrained model whose CRPS is worse by less than this is not worse
 
 
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """The network and how it is trained."""
+
+    model: ForecasterConfig
+    optim: OptimConfig
+    trainer: TrainerConfig
+
+
 def train(
     data: str = "sample",
     *,
@@ -38,7 +47,7 @@ def train(
     optim: OptimConfig = OPTIM,
     trainer: TrainerConfig = TRAINER,
     resume: bool = False,
-) -> dict[str, Any]:
+) -> None:
     """Train a forecaster on daily prices and write a run folder.
 
     Args:
@@ -52,23 +61,38 @@ def train(
         trainer: Length, clipping, early stopping, seed.
         resume: Go on from the run's last checkpoint; give the same options as at first.
     """
-    run_dir = new_run_dir(APP, model.cell, run)
+    run_dir = new_run_dir(APP, model.cell, run, resume)
     datamodule = PriceDataModule.from_source(data, news, windows)
-    module = make_module(datamodule, model, optim, trainer.seed)
-    loaders = (datamodule.loader("train", trainer.seed), datamodule.loader("validation", 0))
-    result = fit(module, loaders, trainer, run_dir, resume)
-    config = {
-        "data": data,
-        "news": news,
-        "windows": asdict(windows),
-        "model": asdict(model),
-        "optim": asdict(optim),
-        "trainer": asdict(trainer),
-    }
-    finish(run_dir, datamodule, module, config, asdict(result))
+    recipe = Recipe(model=model, optim=optim, trainer=trainer)
+    train_on(datamodule, recipe, {"data": data, "news": news}, run_dir, resume)
     promote(run_dir, "the first run here", only_first=True)
+
+
+def train_on(
+    datamodule: PriceDataModule,
+    recipe: Recipe,
+    source: dict[str, Any],
+    run_dir: Path,
+    resume: bool = False,
+) -> Forecaster:
+    """Fit a fresh network to prepared data and write the run folder.
+
+    Args:
+        datamodule: The data.
+        recipe: The network and its training.
+        source: `data` and `news`, as the user gave them.
+        run_dir: Where to write.
+        resume: Go on from the last checkpoint there.
+    """
+    config = {**source, "windows": asdict(datamodule.config), **asdict(recipe)}
+    seed = recipe.trainer.seed
+    loaders = (datamodule.loader("train", seed), datamodule.loader("validation", 0))
+    begin_run(run_dir, config, hash_prices(datamodule.table), resume)
+    module = make_module(datamodule, recipe.model, recipe.optim, seed)
+    result = fit(module, loaders, recipe.trainer, run_dir, resume)
+    finish(run_dir, datamodule, module, config, asdict(result))
     logger.info("wrote %s (val_loss %.4f)", run_dir, result.val_loss)
-    return {"run": str(run_dir), **asdict(result)}
+    return module.model
 
 
 def make_module(

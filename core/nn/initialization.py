@@ -31,4 +31,5 @@ def initialize_recurrent(cell: nn.RNNBase, start: Start) -> None:
         else:
             nn.init.zeros_(parameter)
     if start == "forget" and cell.mode in ("LSTM", "GRU"):
-        cell.bias_ih_l0.data[hidden : 2 * hidden] = 1.0  # torch: LSTM i, f, g, o; GRU r, z, n
+        bias = cell.get_parameter("bias_ih_l0")
+        bias.data[hidden : 2 * hidden] = 1.0  # torch: LSTM i, f, g, o; GRU r, z, n

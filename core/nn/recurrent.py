@@ -1,7 +1,7 @@
 """A stack of recurrent layers: any cell, one or both directions, residual, padding-safe."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -119,7 +119,7 @@ class RecurrentStack(nn.Module):
         if self.config.bidirectional:
             full = torch.full((x.size(0),), x.size(1), dtype=torch.long, device=x.device)
             reversal = reversal_index(full if lengths is None else lengths, x.size(1))
-        for number, cells in enumerate(self.layers):
+        for number, cells in enumerate(self._cells()):
             outputs = cells[0](x)[0]
             if reversal is not None:
                 backward = cells[1](gather_time(x, reversal))[0]
@@ -157,7 +157,7 @@ class RecurrentStack(nn.Module):
         """
         assert not self.config.bidirectional, "a decoder reads in one direction"
         after: list[LayerState] = []
-        for number, (cells, before) in enumerate(zip(self.layers, state, strict=True)):
+        for number, (cells, before) in enumerate(zip(self._cells(), state, strict=True)):
             initial = tuple(part.unsqueeze(0).to(x.dtype).contiguous() for part in before)
             is_lstm = self.config.cell == "lstm"
             outputs, final = cells[0](x, initial if is_lstm else initial[0])
@@ -165,6 +165,10 @@ class RecurrentStack(nn.Module):
             after.append(tuple(part.squeeze(0) for part in final))
             x = self._join(x, outputs, number)
         return x, tuple(after)
+
+    def _cells(self) -> list[list[nn.RNNBase]]:
+        """Forward and, where there is one, backward cell of each layer."""
+        return [list(cast(nn.ModuleList, layer)) for layer in self.layers]  # type: ignore[arg-type]
 
     def _join(self, x: Tensor, outputs: Tensor, number: int) -> Tensor:
         if self.config.residual and x.size(-1) == outputs.size(-1):
