@@ -20,7 +20,7 @@ run: $(READY)
 	$(BIN)/python -m apps.run
 
 demo: $(READY)
-	$(BIN)/chatbot demo
+	$(BIN)/python -c "from pathlib import Path; from core.demo import open_page; open_page(Path('apps/home.py'), 8501, [])"
 
 check: $(READY)
 	$(BIN)/ruff format --check .

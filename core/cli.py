@@ -77,7 +77,7 @@ def _run_verb(name: str, verb: str, entry: tuple[str, str], words: Sequence[str]
     if as_json:
         print(json.dumps(plain(result), ensure_ascii=False, allow_nan=False))
     elif result is not None and hasattr(function, "show"):
-        function.show(result)
+        print(function.show(result))
 
 
 def _parse(
@@ -116,11 +116,11 @@ def _with_values(words: Sequence[str], flags: Collection[str]) -> list[str]:
     ]
 
 
-def verb(show: Any, positional: bool = False) -> Any:
-    """Mark a function whose result `--json` prints and `show` prints for people.
+def verb(show: Callable[[Any], str], positional: bool = False) -> Callable[[Any], Any]:
+    """Mark a function whose result is printed: as JSON with `--json`, else as `show` has it.
 
     Args:
-        show: Takes the result and prints it.
+        show: Turns the result into text.
         positional: Whether arguments without a default are given without their name.
     """
 

@@ -35,6 +35,28 @@ PRODUCTS = (
     "laptop", "phone", "kettle", "blender", "headset", "camera", "backpack", "yoga mat",
     "winter jacket", "desk lamp", "office chair", "coffee machine", "tablet", "smart watch",
     "vacuum cleaner", "toaster", "bicycle helmet", "rain coat", "bookshelf", "speaker",
+    "keyboard", "mouse", "radio", "hair dryer", "iron", "electric fan", "heater", "freezer",
+    "microwave", "rice cooker", "frying pan", "knife set", "dinner plate", "wine glass",
+    "garden hose", "lawn mower", "drill", "tool box", "ladder", "tent", "sleeping bag",
+    "running shoe", "hiking boot", "scarf", "swimsuit", "handbag", "suitcase", "umbrella",
+    "sofa", "mattress", "carpet", "mirror", "wall clock", "picture frame", "baby stroller",
+    "car seat", "toy train", "puzzle", "guitar", "violin",
+)  # fmt: skip
+# Ways to say the same: one of a row may stand for another in a customer's opening.
+PARAPHRASES = (
+    ("I want to", "I would like to", "I need to", "I'd like to"),
+    ("can you", "could you", "would you"), ("can I", "could I", "may I"),
+    ("how do I", "how can I", "what do I do to", "tell me how to"),
+    ("where is", "where's", "what happened to"), ("I ordered", "I bought", "I purchased"),
+    ("arrived", "came", "was delivered"), ("received", "got", "was sent"),
+    ("is not", "isn't"), ("does not", "doesn't"), ("I do not", "I don't"),
+    ("I cannot", "I can't", "I am not able to"), ("has not", "hasn't"),
+    ("do you have", "do you sell", "have you got"), ("why", "how come"),
+    ("parcel", "package", "shipment"), ("swap", "exchange"), ("delivery", "shipping"),
+    ("cancel", "call off"), ("stopped working", "broke", "gave up"),
+    ("late", "delayed", "overdue"), ("invoice", "bill"), ("twice", "two times"),
+    ("delete", "erase"), ("human", "real person", "person"), ("voucher", "coupon"),
+    ("right", "correct"), ("wrong", "incorrect"), ("still", "even now"), ("tell me", "let me know"),
 )  # fmt: skip
 CITIES = ("Berlin", "Madrid", "Lyon", "Oslo", "Dublin", "Vienna", "Porto", "Leeds")
 

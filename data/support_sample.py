@@ -10,6 +10,7 @@ from data.support_grammar import (
     GREETINGS,
     INTENTS,
     ORDER_PHRASES,
+    PARAPHRASES,
     PRODUCTS,
     STORY,
     THANKS,
@@ -57,7 +58,7 @@ def _dialogue(
         "order": _order_number(generator),
     }
     turns: list[tuple[str, str]] = []
-    opening = intent.openings[template].format(**slots)
+    opening = _paraphrased(intent.openings[template], generator).format(**slots)
     if "{detail}" in intent.openings[template]:
         outcome = intent.details[detail].format(**slots)
     else:  # the customer did not say it, so the agent cannot know it
@@ -84,6 +85,15 @@ def _dialogue(
         "template": template,
         "turns": [{"speaker": speaker, "text": text} for speaker, text in turns],
     }
+
+
+def _paraphrased(text: str, generator: random.Random) -> str:
+    """Each known expression in its own or in another form."""
+    for forms in PARAPHRASES:
+        known = next((form for form in forms if f" {form} " in f" {text} "), None)
+        if known is not None:
+            text = f" {text} ".replace(f" {known} ", f" {generator.choice(forms)} ", 1).strip()
+    return text
 
 
 def _opening_message(opening: str, generator: random.Random) -> str:

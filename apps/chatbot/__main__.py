@@ -1,6 +1,8 @@
 """The chatbot's commands."""
 
-from core.cli import run
+from pathlib import Path
+
+from core.cli import run as run_command
 
 VERBS = {
     "train": ("apps.chatbot.train:train", "learn from dialogues and write a run folder"),
@@ -12,12 +14,26 @@ VERBS = {
     "retrain": ("apps.chatbot.retrain:retrain", "go on learning from new dialogues"),
     "reply": ("apps.chatbot.reply:reply", "answer one message"),
     "chat": ("apps.chatbot.reply:chat", "talk to the chatbot in the terminal"),
+    "demo": ("apps.chatbot.__main__:demo", "open the chatbot in the browser"),
 }
 
 
 def main() -> None:
     """Entry point of the console script `chatbot`."""
-    run("chatbot", "Answers customers with an LSTM encoder-decoder and attention.", VERBS)
+    run_command("chatbot", "Answers customers with an LSTM encoder-decoder and attention.", VERBS)
+
+
+def demo(run: Path | None = None, port: int = 8501) -> None:
+    """Serve the page on localhost until Ctrl-C.
+
+    Args:
+        run: The run folder; left out: runs/chatbot/champion.
+        port: Where the page listens, 1024 to 65535.
+    """
+    from core.demo import open_page
+
+    page = Path(__file__).with_name("streamlit_app.py")
+    open_page(page, port, [] if run is None else [str(run)])
 
 
 if __name__ == "__main__":

@@ -37,12 +37,12 @@ NETWORKS: dict[str, dict[str, Any]] = {
 COLUMNS = ("bleu", "chrf", "perplexity", "entity_accuracy", "repetition_rate")
 
 
-def show_table(rows: Sequence[Row]) -> None:
-    """The comparison as a table for people."""
-    print(format_table(rows, COLUMNS, baseline="tfidf", ratio="chrf"))
+def table(rows: Sequence[Row]) -> str:
+    """The comparison for people; the last column divides by TF-IDF's chrF."""
+    return format_table(rows, COLUMNS, baseline="tfidf", ratio="chrf")
 
 
-@verb(show_table)
+@verb(table)
 def compare(
     data: str = "sample",
     *,

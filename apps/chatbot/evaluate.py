@@ -36,17 +36,17 @@ logger = logging.getLogger(__name__)
 LATENCY_SAMPLES = 30
 
 
-def show_scores(result: dict[str, Any]) -> None:
-    """The scores as a table for people."""
-    names = [key for key in result if key not in ("baselines", "run")]
-    print(f"{result['run']}")
+def table(result: dict[str, Any]) -> str:
+    """The scores for people: one line a metric, one column a way to answer."""
     rows = {"model": result, **result["baselines"]}
-    for name in names:
-        cells = [f"{key} {row[name]:.4g}" for key, row in rows.items() if row.get(name) is not None]
-        print(f"  {name:<26} {'   '.join(cells)}")
+    lines = [f"{result['run']}", f"{'':<26}" + "".join(f"{name:>15}" for name in rows)]
+    for name in (key for key in result if key not in ("baselines", "run")):
+        cells = ["-" if row.get(name) is None else f"{row[name]:.4g}" for row in rows.values()]
+        lines.append(f"{name:<26}" + "".join(f"{cell:>15}" for cell in cells))
+    return "\n".join(lines)
 
 
-@verb(show_scores)
+@verb(table)
 def evaluate(
     run: Path | None = None,
     data: str | None = None,

@@ -10,12 +10,12 @@ from core.runs import champion
 from data.dialogues import Turn
 
 
-def show_reply(result: dict[str, Any]) -> None:
-    """The words alone."""
-    print(result["text"])
+def words(result: dict[str, Any]) -> str:
+    """The answer alone."""
+    return str(result["text"])
 
 
-@verb(show_reply, positional=True)
+@verb(words, positional=True)
 def reply(message: str, run: Path | None = None, beam_size: int | None = None) -> dict[str, Any]:
     """Answer one message.
 

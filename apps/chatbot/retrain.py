@@ -29,16 +29,17 @@ logger = logging.getLogger(__name__)
 MARGIN_CHRF = 1.0  # points that the old data's hold-out may lose
 
 
-def show_result(result: dict[str, Any]) -> None:
+def decision(result: dict[str, Any]) -> str:
     """The decision for people."""
-    for part in ("old_data", "new_data"):
-        before, after = result["old"][part], result["new"][part]
-        print(f"{part}: chrF {before['chrf']:.1f} -> {after['chrf']:.1f}")
-    print(f"{'promoted' if result['promoted'] else 'kept the old run'}: {result['reason']}")
-    print(result["run"])
+    lines = [
+        f"{part}: chrF {result['old'][part]['chrf']:.1f} -> {result['new'][part]['chrf']:.1f}"
+        for part in ("old_data", "new_data")
+    ]
+    verdict = "promoted" if result["promoted"] else "kept the old run"
+    return "\n".join([*lines, f"{verdict}: {result['reason']}", result["run"]])
 
 
-@verb(show_result)
+@verb(decision)
 def retrain(
     data: str,
     *,

@@ -1,21 +1,39 @@
 """The stock forecaster's commands."""
 
-from core.cli import run
+from pathlib import Path
+
+from core.cli import run as run_command
 
 HERE = "apps.stock_forecast"
 VERBS = {
     "fetch": (f"{HERE}.fetch:fetch", "download prices from Yahoo into the cache or a CSV file"),
     "train": (f"{HERE}.train:train", "learn from prices, write a run folder"),
     "evaluate": (f"{HERE}.evaluate:evaluate", "score a run beside the classical baselines"),
-    "compare": (f"{HERE}.compare:compare_candidates", "train and score candidates side by side"),
+    "compare": (f"{HERE}.compare:compare", "train and score candidates side by side"),
     "forecast": (f"{HERE}.inference:forecast", "the distribution of prices ahead"),
     "retrain": (f"{HERE}.train:retrain", "go on from a run with new prices"),
+    "demo": (f"{HERE}.__main__:demo", "open the forecaster in the browser"),
 }
 
 
 def main() -> None:
     """Entry point of the console script `stock-forecast`."""
-    run("stock-forecast", "Forecasts the distribution of prices, 1 to 60 days ahead.", VERBS)
+    run_command(
+        "stock-forecast", "Forecasts the distribution of prices, 1 to 60 days ahead.", VERBS
+    )
+
+
+def demo(run: Path | None = None, port: int = 8501) -> None:
+    """Serve the page on localhost until Ctrl-C.
+
+    Args:
+        run: The run folder; left out: runs/stock_forecast/champion.
+        port: Where the page listens, 1024 to 65535.
+    """
+    from core.demo import open_page
+
+    page = Path(__file__).with_name("streamlit_app.py")
+    open_page(page, port, [] if run is None else [str(run)])
 
 
 if __name__ == "__main__":

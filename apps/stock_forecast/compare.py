@@ -1,6 +1,6 @@
 """The candidates side by side: classical forecasts and the three recurrent cells."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from apps.stock_forecast.evaluate import (
 from apps.stock_forecast.inference import APP
 from apps.stock_forecast.train import OPTIM, TRAINER, Recipe, train_on
 from core.cli import verb
-from core.comparison import Candidate, Row, choose, compare, format_table
+from core.comparison import Candidate, Row, choose, format_table
+from core.comparison import compare as compare_candidates
 from core.nn.forecaster import ForecasterConfig
 from core.nn.recurrent import CellName
 from core.optim import OptimConfig
@@ -28,15 +29,15 @@ BASELINES = ("random_walk", "ewma", "garch", "historical")
 CELLS: tuple[CellName, ...] = ("rnn", "lstm", "gru")
 
 
-def show(rows: list[Row]) -> None:
-    """Print the table that people read; the last column divides by the best baseline."""
+def table(rows: Sequence[Row]) -> str:
+    """The comparison for people; the last column divides by the best baseline."""
     baselines = {row["name"]: row["metrics"] for row in rows if row["name"] in BASELINES}
     best = min(baselines, key=lambda name: baselines[name]["crps_relative"], default="")
-    print(format_table(rows, ("crps_relative", "coverage_80_mean"), best, "crps_relative"))
+    return format_table(rows, ("crps_relative", "coverage_80_mean"), best, "crps_relative")
 
 
-@verb(show)
-def compare_candidates(
+@verb(table)
+def compare(
     data: str = "sample",
     *,
     run: Path | None = None,
@@ -86,7 +87,7 @@ def compare_candidates(
         Candidate(name, network(name) if name in CELLS else fixed(name), name in CELLS)
         for name in names
     ]
-    return compare(chosen, seeds)
+    return compare_candidates(chosen, seeds)
 
 
 def summarize(scores: Scores, classical: dict[str, Scores]) -> dict[str, Any]:

@@ -96,21 +96,23 @@ def best_baseline(baselines: dict[str, Scores]) -> str:
     return min(baselines, key=lambda name: mean_ratio(baselines[name], baselines["random_walk"]))
 
 
-def show(result: dict[str, Any]) -> None:
-    """Print the table that people read."""
+def table(result: dict[str, Any]) -> str:
+    """The scores for people."""
     horizons = [str(h) for h in result["horizons"]]
-    print(f"{'':<14}" + "".join(f"  CRPS h={h:<4}" for h in horizons) + "  80 % interval holds")
+    header = f"{'':<14}" + "".join(f"  CRPS h={h:<4}" for h in horizons) + "  80 % interval holds"
+    lines = [header]
     rows = {"model": result, **result["baselines"]}
     for name, scores in rows.items():
         crps = "".join(f"  {scores['crps'][h]:<9.5f}" for h in horizons)
         covered = "  ".join(f"{100 * scores['coverage_80'][h]:.0f} %" for h in horizons)
-        print(f"{name:<14}{crps}  {covered}")
+        lines.append(f"{name:<14}{crps}  {covered}")
     best = best_baseline(result["baselines"])
     ratio = mean_ratio(result, result["baselines"][best])
-    print(f"CRPS against {best}, the best baseline, on the mean of the horizons: {ratio:.4f}")
+    verdict = f"CRPS against {best}, the best baseline, on the mean of the horizons: {ratio:.4f}"
+    return "\n".join([*lines, verdict])
 
 
-@verb(show)
+@verb(table)
 def evaluate(
     run: Path | None = None, data: str | None = None, news: Path | None = None
 ) -> dict[str, Any]:

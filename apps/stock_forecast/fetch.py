@@ -8,15 +8,17 @@ from core.cli import verb
 from data.yahoo import fetch_prices
 
 
-def show(result: dict[str, Any]) -> None:
-    """Print one line a ticker."""
+def table(result: dict[str, Any]) -> str:
+    """One line a ticker."""
+    lines = []
     for report in result["tickers"]:
         span = f"{report['rows']} rows, {report['first']} to {report['last']}"
         failed = f" ({report['problem']})" if report["problem"] else ""
-        print(f"{report['ticker']:<8} {report['origin']:<6} {span}{failed}")
+        lines.append(f"{report['ticker']:<8} {report['origin']:<6} {span}{failed}")
+    return "\n".join(lines)
 
 
-@verb(show)
+@verb(table)
 def fetch(data: str, out: Path | None = None, cache_dir: Path | None = None) -> dict[str, Any]:
     """Download daily prices from Yahoo.
 

@@ -1,6 +1,7 @@
 """A trained run that forecasts prices."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,23 +57,32 @@ class StockForecaster:
         run.load_weights(model)
         return cls(run, model)
 
-    def forecast(self, table: pd.DataFrame | None = None) -> dict[str, Any]:
-        """Forecast every ticker from its last day.
+    def forecast(
+        self, table: pd.DataFrame | None = None, tickers: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """Forecast each ticker from its last day.
 
         Args:
             table: Prices as `read_table` gives them; None for the run's own.
+            tickers: Only these; none stands for all.
 
         Returns:
             `as_of` and, for each ticker and horizon, the price's median and quantiles. Prices
             are the close as traded, moved by the adjusted return. A horizon's date counts
             weekdays, so that an exchange's holidays make it a day or two early.
+
+        Raises:
+            ValueError: A ticker is not in the data or too short.
         """
         table = stored_table(self.run) if table is None else table
         config = window_config(self.run)
+        _check_tickers(tickers, table, config.context_length)
         datamodule = PriceDataModule.from_run(self.run, table)
         history = datamodule.history
         last = np.flatnonzero(history.remaining() == 0)
         last = last[history.position()[last] >= config.context_length - 1]
+        if tickers:
+            last = last[np.isin(np.asarray(history.tickers)[history.ticker[last]], tickers)]
         as_of = history.dates[last].max()
         stale = last[history.dates[last] < as_of - STALE]
         if len(stale):
@@ -111,18 +121,19 @@ def build_model(run: Run) -> Forecaster:
     return Forecaster(len(features), window_config(run).horizons, config, fitted.fan)
 
 
-def show(result: dict[str, Any]) -> None:
-    """Print the table that people read."""
-    print(f"as of {result['as_of']}: median price and where it lies with 80 %")
+def forecast_table(result: dict[str, Any]) -> str:
+    """A forecast for people."""
+    lines = [f"as of {result['as_of']}: median price and where it lies with 80 %"]
     for item in result["forecasts"]:
         low, high = item["quantiles"]["0.1"], item["quantiles"]["0.9"]
-        print(
+        lines.append(
             f"{item['ticker']:<8} {item['horizon']:>3} days  {item['date']}  "
             f"{item['price']:>10.2f}  {low:.2f} to {high:.2f}"
         )
+    return "\n".join(lines)
 
 
-@verb(show)
+@verb(forecast_table)
 def forecast(
     run: Path | None = None,
     data: str | None = None,
@@ -138,23 +149,23 @@ def forecast(
         ticker: Only these, such as AAPL,MSFT; left out: all.
     """
     forecaster = StockForecaster.load(run)
-    table = stored_table(forecaster.run) if data is None else read_table(data, news)
-    wanted = [] if ticker is None else [name.strip() for name in ticker.split(",")]
-    known = sorted(table["Ticker"].unique())
-    for name in wanted:
-        if name not in known:
+    table = None if data is None else read_table(data, news)
+    tickers = [] if ticker is None else [name.strip() for name in ticker.split(",")]
+    return forecaster.forecast(table, tickers)
+
+
+def _check_tickers(tickers: Sequence[str], table: pd.DataFrame, context_length: int) -> None:
+    """Refuse a ticker that is not there or too young."""
+    lengths = table.groupby("Ticker", observed=True).size()
+    known = sorted(lengths.index)
+    for ticker in tickers:
+        if ticker not in lengths:
             raise ValueError(
-                f"ticker {name!r} is not in the data; choose from {', '.join(known[:20])}"
+                f"ticker {ticker!r} is not in the data; choose from {', '.join(known[:20])}"
                 + (" ..." if len(known) > 20 else "")
             )
-        rows, needed = int((table["Ticker"] == name).sum()), window_config(forecaster.run)
-        if rows < needed.context_length:
+        if lengths[ticker] < context_length:
             raise ValueError(
-                f"context_length={needed.context_length} needs at least {needed.context_length} "
-                f"rows, {name} has {rows}; add data"
+                f"context_length={context_length} needs at least {context_length} rows, "
+                f"{ticker} has {lengths[ticker]}; add data"
             )
-    result = forecaster.forecast(table)
-    if wanted:
-        chosen = [item for item in result["forecasts"] if item["ticker"] in wanted]
-        result = {**result, "forecasts": chosen}
-    return result

@@ -124,13 +124,13 @@ def finish(
     )
 
 
-def show(result: dict[str, Any]) -> None:
-    """Print the outcome for people."""
-    print(f"{result['run']}: {'promoted' if result['promoted'] else 'not promoted'}")
-    print(result["reason"])
+def decision(result: dict[str, Any]) -> str:
+    """The decision for people."""
+    verdict = "promoted" if result["promoted"] else "kept the old run"
+    return f"{verdict}: {result['reason']}\n{result['run']}"
 
 
-@verb(show)
+@verb(decision)
 def retrain(
     data: str,
     *,
