@@ -45,7 +45,7 @@ class TrainerConfig:
     patience: int = 3
     clip_norm: float = 1.0
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
-    checkpoint_steps: int = 500
+    checkpoint_steps: int = 200
     seed: int = 0
     progress: bool = True
 
@@ -201,6 +201,7 @@ def fit(
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )
+    module.train()  # a retrained model comes in evaluation mode, and Lightning leaves it there
     started = time.perf_counter()
     checkpoint = last if resume and last.exists() else None
     trainer.fit(module, *loaders, ckpt_path=checkpoint, weights_only=True)

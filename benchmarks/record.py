@@ -1,0 +1,39 @@
+"""Append rows to a results file, with the commit and the machine that they belong to."""
+
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def record(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Append rows to `results/<name>.json` and print them.
+
+    Args:
+        name: The benchmark.
+        rows: Flat, alike.
+    """
+    about = {
+        "commit": _git("rev-parse", "--short", "HEAD"),
+        "changed": bool(_git("status", "--porcelain", "--", "*.py")),
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+    }
+    path = RESULTS / f"{name}.json"
+    before = json.loads(path.read_text()) if path.exists() else []
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps([*before, *({**row, **about} for row in rows)], indent=1) + "\n")
+    for row in rows:
+        print("  ".join(f"{key} {value}" for key, value in row.items()))
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(
+        ["git", *words], capture_output=True, text=True, check=False, cwd=RESULTS.parent.parent
+    ).stdout.strip()

@@ -1,0 +1,75 @@
+import json
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from apps.chatbot.train import train
+from core.cli import call
+from core.runs import load_run
+from tests.conftest import TINY_CHAT
+
+
+def test_a_run_folder_holds_what_inference_needs(chat):
+    names = {str(p.relative_to(chat.run)) for p in chat.run.rglob("*") if p.is_file()}
+    assert {
+        "config.yaml",
+        "model.safetensors",
+        "preprocessor/tokenizer.json",
+        "preprocessor/handoff.json",
+        "data/train.parquet",
+        "data/validation.parquet",
+        "data/test.parquet",
+        "manifest.json",
+        "metrics.json",
+        "card.md",
+        "checkpoints/last.ckpt",
+        "logs/metrics.csv",
+    } <= names
+    assert load_run(chat.run, "chatbot").config["model"]["cell"] == "lstm"
+    assert (chat.run.parent / "champion").resolve() == chat.run.resolve()
+
+
+def test_no_order_number_of_the_data_reaches_the_run_folder(chat):
+    numbers = [
+        word.encode()
+        for line in chat.data.read_text().splitlines()
+        for word in json.loads(line)["turns"][0]["text"].split()
+        if word.startswith("402-")
+    ]
+    assert len(numbers) == 60
+    for path in chat.run.rglob("*"):
+        content = path.read_bytes() if path.is_file() else b""
+        assert not any(number in content for number in numbers), path
+    texts = pq.read_table(chat.run / "data" / "train.parquet").to_pylist()
+    assert any("<order_1>" in turn["text"] for row in texts for turn in row["turns"])
+
+
+def test_the_same_seed_gives_the_same_weights(chat, tmp_path):
+    call(train, ["--data", str(chat.data), "--run", str(tmp_path / "again"), *TINY_CHAT], "train")
+    ours, theirs = (load_file(p / "model.safetensors") for p in (chat.run, tmp_path / "again"))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru"])
+def test_other_cells_train_and_answer(cell, chat, tmp_path, command):
+    words = ["--data", chat.data, "--run", tmp_path / cell, *TINY_CHAT]
+    assert command("chatbot", "train", *words, "--model.cell", cell).code == 0
+    assert command("chatbot", "reply", "hello", "--run", tmp_path / cell).out.strip()
+
+
+def test_a_finished_run_is_not_overwritten(chat, command):
+    before = (chat.run / "model.safetensors").read_bytes()
+    result = command("chatbot", "train", "--data", chat.data, "--run", chat.run, *TINY_CHAT)
+    assert result.code == 2
+    assert "holds a finished run already" in result.err
+    assert (chat.run / "model.safetensors").read_bytes() == before
+
+
+def test_resuming_with_another_option_names_it(chat, tmp_path, command):
+    words = ["--data", chat.data, "--run", tmp_path / "run", *TINY_CHAT]
+    assert command("chatbot", "train", *words, "--resume").code == 2
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    assert "unfinished" in command("chatbot", "train", *words).err
