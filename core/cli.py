@@ -112,7 +112,7 @@ def _with_values(words: Sequence[str], flags: Collection[str]) -> list[str]:
     following = [*words[1:], ""]
     return [
         f"{word}=true" if word in flags and after not in ("true", "false") else word
-        for word, after in zip(words, following, strict=True)
+        for word, after in zip(words, following, strict=False)
     ]
 
 

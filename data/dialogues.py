@@ -7,9 +7,11 @@ in its cache.
 import hashlib
 import json
 import logging
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from glob import escape
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -255,14 +257,16 @@ def _rows(source: str, columns: ColumnsConfig) -> Iterator[tuple[str, Mapping[st
     for path in _files(source):
         kind = _kind(path)
         if kind == "jsonl":
-            stream = _stream("text", {"data_files": str(path), "split": "train"}, str(path))
+            stream = _stream("text", {"data_files": escape(str(path)), "split": "train"}, str(path))
             for number, row in enumerate(stream, 1):
                 if row["text"].strip():
                     yield f"{path} line {number}", _json_line(row["text"], f"{path} line {number}")
             continue
-        options: dict[str, Any] = {"data_files": str(path), "split": "train"}
+        options: dict[str, Any] = {"data_files": escape(str(path)), "split": "train"}
         if kind == "csv":
-            options |= {"dtype": str, "keep_default_na": False}
+            # Text stays as it is written: "NA" is a word and "007" no number.
+            as_text = dict.fromkeys((columns.question, columns.answer, "intent"), str)
+            options |= {"converters": as_text, "keep_default_na": False, "index_col": False}
         for number, row in enumerate(_stream(str(kind), options, str(path)), 1):
             yield f"{path} row {number}", row
 
@@ -271,9 +275,13 @@ def _stream(builder: str, options: dict[str, Any], place: str) -> Iterator[Mappi
     import datasets
 
     datasets.disable_progress_bars()
+    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # a local file is nobody's business
     try:
-        yield from datasets.load_dataset(builder, streaming=True, **options)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        with warnings.catch_warnings():
+            # A row with more cells than the header would lose the last ones with a warning alone.
+            warnings.filterwarnings("error", message="Length of header or names")
+            yield from datasets.load_dataset(builder, streaming=True, **options)
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError, EOFError, Warning) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{place}: cannot be read ({reason}); check the file or name") from None
 
@@ -281,7 +289,7 @@ def _stream(builder: str, options: dict[str, Any], place: str) -> Iterator[Mappi
 def _json_line(line: str, place: str) -> Mapping[str, Any]:
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{place}: not JSON ({error}); mend or delete the line") from None
     if not isinstance(row, dict):
         raise ValueError(
@@ -308,6 +316,8 @@ def _parse(
         if turn["text"] is not None and not isinstance(turn["text"], str):
             raise ValueError(f"{where}: 'text' must be a string, got {turn['text']!r}")
         text = " ".join((turn["text"] or "").split())
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise ValueError(f"{where}: 'text' has half a character (a lone surrogate); mend it")
         if text:
             turns.append(Turn(turn["speaker"], text))
         else:
@@ -319,10 +329,10 @@ def _parse(
     dialogue_id = row.get("dialogue_id", place)
     if not isinstance(dialogue_id, (str, int)):
         raise ValueError(f"{place}: 'dialogue_id' must be a string, got {dialogue_id!r}")
-    intent = row.get("intent")
-    return Dialogue(
-        str(dialogue_id), tuple(turns), None if intent is None else str(intent), row.get("split")
-    )
+    intent, part = row.get("intent"), row.get("split")
+    if part is not None and not isinstance(part, str):
+        raise ValueError(f"{place}: 'split' must be a string, got {part!r}; mend or delete it")
+    return Dialogue(str(dialogue_id), tuple(turns), None if intent is None else str(intent), part)
 
 
 def _pair_row(row: Mapping[str, Any], place: str, columns: ColumnsConfig) -> Mapping[str, Any]:

@@ -85,7 +85,7 @@ def mask_once(text: str) -> list[tuple[int, int, str]]:
             position = max(match.end(), match.start() + 1)
             while start < end and text[end - 1] in _EDGES:
                 end -= 1
-            while start < end and text[start] in _EDGES:
+            while start < end and text[start] in _EDGES and kind != "phone":
                 start += 1
             digits = sum(character.isdigit() for character in text[start:end])
             if digits < _MIN_DIGITS.get(kind, 0):
@@ -110,14 +110,14 @@ class EntityTable:
 
     def mask(self, text: str) -> str:
         """Replace every entity; a placeholder typed literally loses its brackets first."""
-        text = PLACEHOLDER.sub(lambda match: match.group()[1:-1], text)
+        while PLACEHOLDER.search(text):
+            text = PLACEHOLDER.sub(lambda match: match.group()[1:-1], text)
         parts: list[str] = []
         position = 0
         for start, end, kind in mask_once(text):
             parts += [text[position:start], self._placeholder(kind, text[start:end])]
             position = end
-        masked = "".join(parts) + text[position:]
-        return masked if position == 0 else _mask_leftovers(masked, self)
+        return _mask_leftovers("".join(parts) + text[position:], self)
 
     def _placeholder(self, kind: str, value: str) -> str:
         key = re.sub(r"[\s()-]", "", value).lower()
@@ -137,7 +137,13 @@ def _mask_leftovers(text: str, table: EntityTable) -> str:
     for index, word in enumerate(words):
         rest = PLACEHOLDER.sub("", word)
         if sum(character.isdigit() for character in rest) >= 5:
-            words[index] = table._placeholder("number", rest)
+            pieces = re.split(f"({PLACEHOLDER.pattern})", word)
+            words[index] = "".join(
+                piece
+                if PLACEHOLDER.fullmatch(piece) or not any(c.isdigit() for c in piece)
+                else table._placeholder("number", piece)
+                for piece in pieces
+            )
     return "".join(words)
 
 

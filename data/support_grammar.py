@@ -1,7 +1,7 @@
 """The tables of the embedded support corpus: what customers of a small online shop ask.
 
-Ten opening phrasings an intent: the first seven are the training part's, the eighth the validation
-part's, the last two the test part's. `{product}` and `{detail}` are filled in; what the agent
+At least ten opening phrasings an intent: the last two are the test part's, the one before them is
+the validation part's, the others are the training part's. `{product}` and `{detail}` are filled in; what the agent
 answers depends on the intent, on the product and on the detail.
 """
 
@@ -12,7 +12,7 @@ class Intent(NamedTuple):
     """One thing that customers ask for.
 
     Attributes:
-        openings: Ten phrasings of the first message.
+        openings: Phrasings of the first message.
         answer: The agent's answer; `{order}` is the customer's order number.
         details: What `{detail}` may be, and what the agent then says at `{outcome}`.
         followup: A question that may come next, in three phrasings.
@@ -56,7 +56,7 @@ PARAPHRASES = (
     ("cancel", "call off"), ("stopped working", "broke", "gave up"),
     ("late", "delayed", "overdue"), ("invoice", "bill"), ("twice", "two times"),
     ("delete", "erase"), ("human", "real person", "person"), ("voucher", "coupon"),
-    ("right", "correct"), ("wrong", "incorrect"), ("still", "even now"), ("tell me", "let me know"),
+    ("right", "correct"), ("wrong", "incorrect"), ("tell me", "let me know"),
 )  # fmt: skip
 CITIES = ("Berlin", "Madrid", "Lyon", "Oslo", "Dublin", "Vienna", "Porto", "Leeds")
 
@@ -131,6 +131,9 @@ _BROKE = {
 INTENTS: dict[str, Intent] = {
     "order_status": Intent(
         (
+            "can you tell me where the {product} I ordered is",
+            "I want to know when the {product} comes",
+            "will my {product} be in {detail} soon",
             "where is my {product}", "what is the status of my {product} order",
             "has my {product} been shipped yet", "can you check my order of a {product}",
             "I ordered a {product} and want to know where it is",
@@ -146,6 +149,8 @@ INTENTS: dict[str, Intent] = {
     ),
     "late_delivery": Intent(
         (
+            "I have waited {detail} for the {product} that is late",
+            "the {product} is late, it has not come for {detail}",
             "my {product} is {detail} late", "I am waiting for my {product} for {detail}",
             "the {product} should have come {detail} ago", "my {product} is {detail} overdue",
             "{detail} and still no {product}", "the delivery of my {product} is {detail} late",
@@ -160,6 +165,9 @@ INTENTS: dict[str, Intent] = {
     ),
     "cancel_order": Intent(
         (
+            "the order of the {product} should be cancelled, I paid by {detail}",
+            "I do not need the {product}, please cancel the order",
+            "I want the {product} order to be cancelled",
             "please cancel my {product}, I paid by {detail}", "I want to cancel the {product}",
             "cancel my order of a {product} please", "I no longer need the {product}, cancel it",
             "can I cancel my {product} order, paid with {detail}",
@@ -176,6 +184,9 @@ INTENTS: dict[str, Intent] = {
     ),
     "change_address": Intent(
         (
+            "I have a new address in {detail}, please send the {product} there",
+            "please deliver my {product} to another address in {detail}",
+            "could the {product} be sent to {detail}, I have moved",
             "please send my {product} to {detail} instead", "I moved to {detail}, my {product} order",
             "change the delivery address of my {product} to {detail}",
             "I typed the wrong address for the {product}, it should go to {detail}",
@@ -208,6 +219,9 @@ INTENTS: dict[str, Intent] = {
     ),
     "refund_status": Intent(
         (
+            "I am still waiting for the money for my {product}, I paid with {detail}",
+            "when will the refund of the {product} be made",
+            "I returned the {product} and have not got my money",
             "where is my refund for the {product}", "I sent back the {product}, where is my money",
             "when do I get the money for the {product} that I paid by {detail}",
             "my refund for the {product} has not come, I paid with {detail}",
@@ -224,6 +238,8 @@ INTENTS: dict[str, Intent] = {
     ),
     "damaged_item": Intent(
         (
+            "my {product} was {detail} when I opened it",
+            "I got my {product} but it was {detail}",
             "my {product} arrived {detail}", "the {product} is {detail}", "I got a {detail} {product}",
             "the {product} came {detail} in the box", "you sent me a {product} that is {detail}",
             "opened the parcel and the {product} is {detail}",
@@ -238,6 +254,8 @@ INTENTS: dict[str, Intent] = {
     ),
     "wrong_item": Intent(
         (
+            "I ordered a {product} but a {detail} was in the parcel",
+            "you sent the wrong item, I have a {detail} here and not the {product}",
             "I ordered a {product} but got a {detail}", "you sent a {detail} instead of a {product}",
             "wrong item, I got a {detail} and not the {product}",
             "in the box was a {detail} and not my {product}",
@@ -288,6 +306,9 @@ INTENTS: dict[str, Intent] = {
     ),
     "invoice": Intent(
         (
+            "how can I get an invoice for my {product}, it is for {detail}",
+            "I bought a {product} and would like the bill for {detail}",
+            "is there a bill for the {product}",
             "I need an invoice for my {product}", "please send me the invoice of the {product}",
             "where can I find the invoice for the {product}", "no invoice came with the {product}",
             "can I get a bill for the {product} for {detail}",
@@ -308,6 +329,10 @@ INTENTS: dict[str, Intent] = {
     ),
     "payment_failed": Intent(
         (
+            "I get an error message at the payment of my {product}, I use {detail}",
+            "I want to pay for a {product} by {detail} but it fails",
+            "each time I try to buy the {product} the {detail} payment fails",
+            "paying with {detail} does not work for the {product}",
             "my payment for the {product} failed", "I cannot pay for the {product} with {detail}",
             "the payment by {detail} does not go through for my {product}",
             "paying the {product} by {detail} gives an error", "payment error when I buy the {product}",
@@ -329,6 +354,8 @@ INTENTS: dict[str, Intent] = {
     ),
     "double_charge": Intent(
         (
+            "my {detail} was charged two times for the {product}",
+            "I see two payments for my {product}",
             "I was charged twice for the {product}", "you took the money for my {product} two times",
             "I paid the {product} twice by {detail}", "double charge for my {product} on my {detail}",
             "why was my {detail} charged twice for one {product}",
@@ -377,6 +404,7 @@ INTENTS: dict[str, Intent] = {
     ),
     "warranty": Intent(
         (
+            "I have had the {product} for {detail} and it broke",
             "my {product} broke after {detail}", "the {product} stopped working after {detail}",
             "is my {product} under warranty, I bought it {detail} ago",
             "after {detail} the {product} is dead", "warranty for a {product} that is {detail} old",
@@ -456,6 +484,9 @@ INTENTS: dict[str, Intent] = {
     ),
     "shipping_cost": Intent(
         (
+            "what is the delivery price for a {product} {detail}",
+            "how much would shipping the {product} {detail} cost",
+            "do I have to pay for the shipping of a {product}",
             "how much is the shipping of a {product}", "what does delivery of a {product} cost",
             "is the delivery free for a {product}", "shipping cost for a {product} {detail}",
             "what do I pay for the delivery of a {product} {detail}",
@@ -475,6 +506,9 @@ INTENTS: dict[str, Intent] = {
     ),
     "international_shipping": Intent(
         (
+            "can you ship the {product} abroad, to {detail}",
+            "I would like you to ship a {product} to {detail}",
+            "is it possible to ship to {detail}, for a {product}",
             "do you ship a {product} to {detail}", "can you send a {product} to {detail}",
             "I live in {detail}, can I order a {product}", "shipping of a {product} to {detail}",
             "is it possible to get a {product} in {detail}",
@@ -504,6 +538,9 @@ INTENTS: dict[str, Intent] = {
     ),
     "track_parcel": Intent(
         (
+            "I want to track my {product}",
+            "the tracking page for the {product} does not change",
+            "for {detail} the tracking has shown nothing about my {product}",
             "the tracking of my {product} has not moved for {detail}",
             "my tracking number does not work, it is for a {product}",
             "tracking says nothing new for {detail} about the {product}",
@@ -521,6 +558,9 @@ INTENTS: dict[str, Intent] = {
     ),
     "speak_to_human": Intent(
         (
+            "is there somebody I can talk to {detail}",
+            "I want a human to call me {detail}",
+            "no robot, a person please",
             "I want to talk to a human", "give me a real person", "can I speak to somebody {detail}",
             "let me talk to your manager {detail}", "I do not want to talk to a robot",
             "I need a person {detail}", "call me {detail}, I want to speak to a human",

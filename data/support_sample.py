@@ -1,6 +1,7 @@
 """The embedded support corpus: made by the project's own grammar, the same on every machine."""
 
 import random
+import re
 from typing import Any
 
 from data.support_grammar import (
@@ -21,7 +22,7 @@ from data.support_grammar import (
 
 SAMPLE_INTENTS = tuple(INTENTS)
 _PART_SHARES = {"train": 0.84, "validation": 0.06, "test": 0.10}
-_PART_OPENINGS = {"train": range(7), "validation": range(7, 8), "test": range(8, 10)}
+_PART_OPENINGS = {"train": slice(0, -3), "validation": slice(-3, -2), "test": slice(-2, None)}
 _LONG_SHARE = 0.05
 _TYPO_SHARE = 0.04
 
@@ -50,7 +51,7 @@ def _dialogue(
     dialogue_id: str, intent_name: str, part: str, generator: random.Random
 ) -> dict[str, Any]:
     intent = INTENTS[intent_name]
-    template = generator.choice(_PART_OPENINGS[part])
+    template = generator.choice(range(len(intent.openings))[_PART_OPENINGS[part]])
     detail = generator.choice(list(intent.details))
     slots = {
         "product": generator.choice(PRODUCTS),
@@ -59,11 +60,12 @@ def _dialogue(
     }
     turns: list[tuple[str, str]] = []
     opening = _paraphrased(intent.openings[template], generator).format(**slots)
+    opening = _with_articles(opening)
     if "{detail}" in intent.openings[template]:
         outcome = intent.details[detail].format(**slots)
     else:  # the customer did not say it, so the agent cannot know it
         outcome = WITHOUT_DETAIL[intent_name]
-    answer = intent.answer.format(**slots, outcome=outcome)
+    answer = _with_articles(intent.answer.format(**slots, outcome=outcome))
     gives_order = intent.needs_order and generator.random() < 0.5
     if gives_order:
         opening = f"{opening}, {generator.choice(ORDER_PHRASES).format(**slots)}"
@@ -94,6 +96,11 @@ def _paraphrased(text: str, generator: random.Random) -> str:
         if known is not None:
             text = f" {text} ".replace(f" {known} ", f" {generator.choice(forms)} ", 1).strip()
     return text
+
+
+def _with_articles(text: str) -> str:
+    """`a` or `an`, as the next letter has it."""
+    return re.sub(r"\ban? (?=([a-z]))", lambda m: "an " if m[1] in "aeiou" else "a ", text)
 
 
 def _opening_message(opening: str, generator: random.Random) -> str:

@@ -46,7 +46,7 @@ class WindowConfig:
         rising = all(a < b for a, b in pairwise(self.horizons))
         if not self.horizons or self.horizons[0] < 1 or not rising:
             raise ValueError(f"horizons={self.horizons} must be rising and at least 1: 1,5,20")
-        if min(self.validation_share, self.test_share) <= 0 or (
+        if not (self.validation_share > 0 and self.test_share > 0) or (
             self.validation_share + self.test_share >= 1
         ):
             raise ValueError(

@@ -196,6 +196,7 @@ def _download(symbols: list[str], folder: Path) -> dict[str, pd.DataFrame]:
             continue
         frame = frame[list(NUMBER_COLUMNS)].astype(float).reset_index(names="Date")
         frame["Date"] = pd.to_datetime(frame["Date"]).dt.tz_localize(None).dt.normalize()
+        frame.columns.name = None
         frame.insert(0, "Ticker", symbol)
         frame = frame[list(COLUMNS)].sort_values("Date", ignore_index=True)
         check_values(frame, _location(symbol, frame))

@@ -1,0 +1,145 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from core.metrics import pinball_loss
+from core.nn.forecaster import LEVELS, Forecaster, ForecasterConfig
+
+CELLS = ("rnn", "lstm", "gru")
+HORIZONS = (1, 5, 60)
+SMALL = ForecasterConfig(hidden_size=8, dropout=0.0)
+
+
+def fan(rows: int = len(HORIZONS)) -> Tensor:
+    """A skewed fan, a different one per horizon."""
+    normal = torch.distributions.Normal(0.0, 1.0).icdf(torch.tensor(LEVELS))
+    return torch.stack([0.1 * row + normal.exp() * (1 + row) for row in range(rows)])
+
+
+def forecaster(config: ForecasterConfig, head_scale: float | None = None) -> Forecaster:
+    torch.manual_seed(0)
+    network = Forecaster(3, HORIZONS, config, fan()).eval()
+    if head_scale is not None:
+        network.head.weight.data.normal_(std=head_scale)
+        network.head.bias.data.normal_(std=head_scale)
+    return network
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("size", [0.0, 1.0, 1e6])
+def test_an_untrained_network_gives_the_base_fan_whatever_it_reads(cell: str, size: float) -> None:
+    network = forecaster(replace(SMALL, cell=cell, num_layers=2))
+    found = network(size * torch.randn(4, 7, 3))
+    torch.testing.assert_close(found, fan().expand(4, -1, -1), atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("head_scale", [0.1, 10.0, 1e4])
+@pytest.mark.parametrize("size", [1.0, 1e4, 1e30])
+def test_quantiles_never_cross(cell: str, head_scale: float, size: float) -> None:
+    network = forecaster(replace(SMALL, cell=cell), head_scale)
+    for parameter in network.encoder.parameters():
+        parameter.data.normal_(std=5.0)
+    found = network(size * torch.randn(64, 7, 3))
+    assert found.isfinite().all()
+    assert (found.diff(dim=-1) >= 0).all()
+    assert found.std(dim=0).max() > 0  # the head is at work
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_moderate_corrections_keep_the_quantiles_apart(cell: str) -> None:
+    found = forecaster(replace(SMALL, cell=cell), 3.0)(torch.randn(64, 7, 3))
+    assert (found.diff(dim=-1) > 0).all()
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_horizon_depends_on_the_newest_day_and_on_the_oldest(cell: str) -> None:
+    network = forecaster(replace(SMALL, cell=cell), 0.5)
+    for horizon in range(len(HORIZONS)):
+        inputs = torch.randn(2, 6, 3, requires_grad=True)
+        network(inputs)[:, horizon].sum().backward()
+        assert (inputs.grad[:, -1].abs().sum(-1) > 0).all()
+        assert (inputs.grad[:, 0].abs().sum(-1) > 0).all()
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_the_head_reads_the_last_state(cell: str, bidirectional: bool) -> None:
+    network = forecaster(replace(SMALL, cell=cell, bidirectional=bidirectional), 0.5)
+    read = []
+    network.head.register_forward_hook(lambda _, given, __: read.append(given[0]))
+    inputs = torch.randn(2, 6, 3)
+    network(inputs)
+    states = network.encoder(inputs)
+    size = SMALL.hidden_size
+    torch.testing.assert_close(read[0][:, :size], states[:, -1, :size])
+    if bidirectional:
+        torch.testing.assert_close(read[0][:, size:], states[:, 0, size:])
+
+
+def test_the_correction_reaches_less_far_at_longer_horizons() -> None:
+    network = forecaster(SMALL)
+    network.head.bias.data.fill_(2.0)
+    found = network(torch.randn(1, 4, 3))[0]  # (P, Q)
+    moved = (found - fan())[:, network.middle]
+    expected = 0.1 * 2.0 / torch.tensor(HORIZONS).sqrt()
+    torch.testing.assert_close(moved, expected, atol=1e-4, rtol=1e-3)
+    widening = (found[:, -1] - found[:, 0]) / (fan()[:, -1] - fan()[:, 0])
+    assert widening[0] > widening[1] > widening[2] > 1
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_eight_samples_are_learnt_by_heart(cell: str) -> None:
+    network = forecaster(replace(SMALL, cell=cell, hidden_size=32)).train()
+    inputs, target = torch.randn(8, 6, 3), torch.randn(8, len(HORIZONS))
+    optimizer = torch.optim.Adam(network.parameters(), 0.03)
+    losses = []
+    for _ in range(400):
+        loss = pinball_loss(network(inputs), target, network.levels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss))
+    medians = network(inputs)[..., network.middle]
+    # The longest horizons may move less: the shortest is learnt to the point.
+    assert (medians[:, 0] - target[:, 0]).abs().max() < 0.1
+    assert losses[-1] < 0.6 * losses[0]
+
+
+def test_dropout_acts_in_training_alone() -> None:
+    network = forecaster(replace(SMALL, dropout=0.5), 1.0)
+    inputs = torch.randn(4, 6, 3)
+    assert torch.equal(network(inputs), network(inputs))
+    network.train()
+    assert not torch.equal(network(inputs), network(inputs))
+
+
+def test_one_window_alone_gives_what_it_gives_in_a_batch() -> None:
+    network = forecaster(SMALL, 0.5)
+    inputs = torch.randn(5, 6, 3)
+    for row in range(5):
+        torch.testing.assert_close(network(inputs)[row], network(inputs[row : row + 1])[0])
+
+
+@pytest.mark.parametrize("shape", [(2, 19), (3, 18), (19, 3), (57,)])
+def test_a_fan_of_the_wrong_shape_is_an_error(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"base_quantiles has shape .*must be \(3, 19\)"):
+        Forecaster(3, HORIZONS, SMALL, torch.arange(float(torch.Size(shape).numel())).view(shape))
+
+
+@pytest.mark.parametrize("wrong", ["equal", "falling", "nan"])
+def test_a_fan_that_does_not_rise_is_an_error(wrong: str) -> None:
+    base = fan()
+    base[1, 4] = {"equal": base[1, 3], "falling": base[1, 3] - 1, "nan": torch.nan}[wrong]
+    with pytest.raises(ValueError, match="base_quantiles must rise"):
+        Forecaster(3, HORIZONS, SMALL, base)
+
+
+def test_the_network_keeps_its_fan_in_its_weights() -> None:
+    trained = forecaster(SMALL, 0.5)
+    other = Forecaster(3, HORIZONS, SMALL, 7 * fan()).eval()
+    other.load_state_dict(trained.state_dict())
+    inputs = torch.randn(2, 6, 3)
+    assert torch.equal(other(inputs), trained(inputs))

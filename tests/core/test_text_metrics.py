@@ -1,0 +1,42 @@
+import pytest
+
+from core.text_metrics import distinct_n, repetition_rate
+
+
+@pytest.mark.parametrize(
+    ("texts", "n", "expected"),
+    [
+        (["a b c"], 1, 1.0),
+        (["a a a a"], 1, 0.25),
+        (["a b a b"], 2, 2 / 3),
+        (["a b", "a b"], 2, 0.5),
+        (["a  b\nc"], 2, 1.0),
+        (["a"], 2, 0.0),
+        ([], 2, 0.0),
+    ],
+)
+def test_distinct_n_counts_different_ngrams(texts: list[str], n: int, expected: float) -> None:
+    assert distinct_n(texts, n) == pytest.approx(expected)
+
+
+def test_no_ngram_reaches_from_one_text_into_the_next() -> None:
+    assert distinct_n(["a b", "c d"], 2) == 1.0
+    assert distinct_n(["a", "b", "a", "b"], 2) == 0.0
+
+
+def test_more_of_the_same_is_less_distinct() -> None:
+    texts = ["where is my order", "it is on its way"]
+    assert distinct_n(texts * 2, 2) == pytest.approx(distinct_n(texts, 2) / 2)
+
+
+def test_repetition_rate_is_the_share_of_texts_that_repeat_an_ngram() -> None:
+    loop = "i can help i can help i can help"
+    assert repetition_rate([loop, "one two three four five", "", "a a a a"]) == 0.25
+    assert repetition_rate([loop]) == 1.0
+    assert repetition_rate(["a b a b"], n=2) == 1.0
+    assert repetition_rate(["a b a b"], n=3) == 0.0
+    assert repetition_rate([]) == 0.0
+
+
+def test_a_text_that_repeats_often_counts_once() -> None:
+    assert repetition_rate(["x x x x x x x x x", "a b c d e"]) == 0.5
