@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib.metadata import version
 from inspect import signature
+from itertools import pairwise
+from pathlib import Path
 from typing import Any, NoReturn
 
 from core.plain import plain
@@ -100,11 +102,26 @@ def _parse(
         parser.add_argument(
             "--json", action="store_true", help="one JSON object on standard output"
         )
+    for before, path in pairwise(words):
+        if before == "--config":
+            _check_config(Path(path))
     flags = {f"--{p.name}" for p in signature(function).parameters.values() if p.annotation is bool}
     options = parser.parse_args(_with_values(words, flags))
     as_json = bool(options.pop("json", False))
     options.pop("config", None)
     return vars(parser.instantiate_classes(options)), as_json
+
+
+def _check_config(path: Path) -> None:
+    """Refuse what is no YAML table by the file's name, which jsonargparse leaves out."""
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not YAML ({error}); correct the file") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: a table of options is expected, such as `model: {{cell: gru}}`")
 
 
 def _with_values(words: Sequence[str], flags: Collection[str]) -> list[str]:
@@ -141,7 +158,7 @@ def _quiet_libraries() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
-    warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+    warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
     warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
 
 

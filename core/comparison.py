@@ -70,7 +70,7 @@ def choose(available: Sequence[str], wanted: str) -> list[str]:
     """
     if wanted == "all":
         return list(available)
-    names = [name.strip() for name in wanted.split(",") if name.strip()]
+    names = list(dict.fromkeys(name.strip() for name in wanted.split(",") if name.strip()))
     unknown = [name for name in names if name not in available]
     if unknown or not names:
         raise ValueError(

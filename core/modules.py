@@ -13,6 +13,7 @@ from core.metrics import pinball_loss
 from core.nn.forecaster import Forecaster, ForecasterConfig
 from core.nn.seq2seq import Seq2Seq, Seq2SeqConfig
 from core.optim import OptimConfig, make_optimizer
+from core.resuming import PlateauSchedule
 
 
 class _Module(pl.LightningModule):
@@ -26,6 +27,10 @@ class _Module(pl.LightningModule):
         """AdamW with the chosen schedule over the trainer's own number of steps."""
         total = int(self.trainer.estimated_stepping_batches)
         return make_optimizer(self, self.optim_config, max(total, 1))
+
+    def configure_callbacks(self) -> list[pl.Callback]:
+        """The schedule that follows the validation loss, where it was chosen."""
+        return [PlateauSchedule()] if self.optim_config.schedule == "plateau" else []
 
     def configure_gradient_clipping(
         self,

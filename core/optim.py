@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LambdaLR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,11 +70,7 @@ def make_optimizer(model: nn.Module, config: OptimConfig, total_steps: int) -> d
     ]
     optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
     if config.schedule == "plateau":
-        plateau = ReduceLROnPlateau(optimizer, factor=0.5, patience=2)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": plateau, "monitor": "val_loss", "interval": "epoch"},
-        }
+        return {"optimizer": optimizer}  # `core.resuming.PlateauSchedule` moves the rate
     cosine = LambdaLR(
         optimizer,
         lambda step: warmup_cosine(step, config.warmup_steps, total_steps, config.final_share),

@@ -1,6 +1,7 @@
 """Plots that every app's report and front end share; axes have units, colours suit everybody."""
 
 from collections.abc import Mapping
+from itertools import cycle
 from pathlib import Path
 
 import pandas as pd
@@ -27,7 +28,10 @@ def style(figure: go.Figure, title: str, x: str, y: str) -> go.Figure:
 
 def read_training_log(run_dir: Path) -> pd.DataFrame:
     """What a training wrote to `logs/metrics.csv`: step, train_loss, val_loss, grad_norm."""
-    return pd.read_csv(run_dir / "logs" / "metrics.csv")
+    log = pd.read_csv(run_dir / "logs" / "metrics.csv")
+    # A training of fewer than ten steps logs no train_loss.
+    columns = ["step", "train_loss", "val_loss", "grad_norm"]
+    return log.reindex(columns=log.columns.union(columns, sort=False))
 
 
 def loss_curves(logs: Mapping[str, pd.DataFrame], unit: str) -> go.Figure:
@@ -38,7 +42,7 @@ def loss_curves(logs: Mapping[str, pd.DataFrame], unit: str) -> go.Figure:
         unit: What the loss is measured in.
     """
     figure = go.Figure()
-    for color, (name, log) in zip(COLORS, logs.items(), strict=False):
+    for color, (name, log) in zip(cycle(COLORS), logs.items(), strict=False):
         train, val = log.dropna(subset="train_loss"), log.dropna(subset="val_loss")
         figure.add_scatter(
             x=train["step"],
@@ -64,7 +68,7 @@ def gradient_norms(logs: Mapping[str, pd.DataFrame]) -> go.Figure:
         logs: `read_training_log` by name.
     """
     figure = go.Figure()
-    for color, (name, log) in zip(COLORS, logs.items(), strict=False):
+    for color, (name, log) in zip(cycle(COLORS), logs.items(), strict=False):
         known = log.dropna(subset="grad_norm")
         figure.add_scatter(
             x=known["step"], y=known["grad_norm"], name=name, line={"color": color, "width": 2}

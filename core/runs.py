@@ -6,18 +6,20 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import yaml
-from safetensors.torch import load_file, save_model
-from torch import Tensor, nn
+from safetensors.torch import load_model, save_model
+from torch import nn
 
 from core.plain import plain
 
 FORMAT_VERSION = 1
-_UNHASHED = ("logs", "checkpoints", "onnx", "manifest.json")
 _STARTED = "started.json"
+_UNHASHED = ("logs", "checkpoints", "onnx", "manifest.json", _STARTED)
+_PACKAGE = "recurrent-suite"
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,7 @@ class Run:
         """
         path = self.path / "model.safetensors"
         try:
-            weights: dict[str, Tensor] = load_file(path)
-            model.load_state_dict(weights)
+            load_model(model, path)
         except Exception as error:
             reason = str(error).splitlines()[0]
             raise ValueError(
@@ -76,15 +77,15 @@ def new_run_dir(app: str, name: str, run: Path | None, resume: bool = False) -> 
         raise ValueError(f"{path}: is a file; give --run a folder that does not exist yet")
     if (path / "manifest.json").exists():
         raise ValueError(f"{path}: holds a finished run already; give --run another folder")
-    known = {"logs", "checkpoints", _STARTED}
-    if path.is_dir() and any(p.name not in known for p in path.iterdir()):
-        raise ValueError(f"{path}: is not empty and not a run; give --run another folder")
-    if resume and not (path / _STARTED).exists():
+    is_begun = (path / _STARTED).exists()
+    if resume and not is_begun:
         raise FileNotFoundError(f"{path}: no training was begun here; train without --resume")
-    if not resume and (path / "checkpoints").exists():
+    if is_begun and not resume:
         raise ValueError(
             f"{path}: holds an unfinished training; add --resume or give --run another folder"
         )
+    if not is_begun and path.is_dir() and any(path.iterdir()):
+        raise ValueError(f"{path}: is not empty and not a run; give --run another folder")
     return path
 
 
@@ -139,7 +140,6 @@ def save_run(
     for name, value in preprocessor.items():
         write_json(path / "preprocessor" / f"{name}.json", value)
     save_model(model, str(path / "model.safetensors"))
-    (path / _STARTED).unlink(missing_ok=True)
     write_json(path / "metrics.json", metrics)
     write_text(path / "card.md", _card(app, config, model, metrics, source_hash))
     files = sorted(p for p in path.rglob("*") if p.is_file() and not p.is_symlink())
@@ -150,6 +150,7 @@ def save_run(
     }
     manifest = {
         "format_version": FORMAT_VERSION,
+        "code_version": version(_PACKAGE),
         "app": app,
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seed": config.get("trainer", {}).get("seed", 0),
@@ -157,6 +158,7 @@ def save_run(
         "files": hashes,
     }
     write_json(path / "manifest.json", manifest)
+    (path / _STARTED).unlink(missing_ok=True)
 
 
 def load_run(path: Path, app: str) -> Run:
@@ -190,6 +192,8 @@ def load_run(path: Path, app: str) -> Run:
         raise ValueError(
             f"{path}: a run of {manifest.get('app')}, not of {app}; give another --run"
         )
+    if not isinstance(manifest.get("files"), dict):
+        raise ValueError(f"{manifest_path}: not a run's manifest; restore it or train again")
     for name, expected in manifest["files"].items():
         file = path / name
         if Path(name).is_absolute() or ".." in Path(name).parts:
@@ -202,7 +206,11 @@ def load_run(path: Path, app: str) -> Run:
         path=path,
         config=yaml.safe_load((path / "config.yaml").read_text()),
         manifest=manifest,
-        preprocessor={p.stem: _read_json(p) for p in (path / "preprocessor").glob("*.json")},
+        preprocessor={
+            Path(name).stem: _read_json(path / name)
+            for name in manifest["files"]
+            if Path(name).parts[0] == "preprocessor"
+        },
         metrics=_read_json(path / "metrics.json"),
     )
 

@@ -3,7 +3,6 @@
 import ctypes
 import logging
 import platform
-import random
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,13 +10,20 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from core.loading import BatchLoader
+from core.resuming import (
+    BestWeights,
+    LoaderState,
+    RandomState,
+    ResumePoint,
+    StaysStopped,
+    earlier_rows,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -103,43 +109,6 @@ def keep_freed_memory() -> None:
         libc.mallopt(ctypes.c_int(-1), ctypes.c_int(2**31 - 1))  # M_TRIM_THRESHOLD
 
 
-class RandomState(pl.Callback):
-    """Saves every random generator with the checkpoint and puts it back when training resumes.
-
-    Plain lists and ints, so that the checkpoint loads with `weights_only=True`.
-    """
-
-    def __init__(self) -> None:
-        self.loaded: dict[str, Any] | None = None
-
-    def state_dict(self) -> dict[str, Any]:
-        """The state of torch's, numpy's and Python's generators."""
-        name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002
-        version, internal, following = random.getstate()
-        return {
-            "torch": torch.get_rng_state(),
-            "numpy": [name, np.asarray(keys).tolist(), position, has_gauss, gauss],
-            "python": [version, list(internal), following],
-        }
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Keep the state until training starts: Lightning draws numbers in between."""
-        self.loaded = state_dict
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Put the saved state back."""
-        if self.loaded is None:
-            return
-        torch.set_rng_state(self.loaded["torch"])
-        name, keys, position, has_gauss, gauss = self.loaded["numpy"]
-        np.random.set_state(  # noqa: NPY002
-            (name, np.array(keys, dtype=np.uint32), position, has_gauss, gauss)
-        )
-        version, internal, following = self.loaded["python"]
-        random.setstate((version, tuple(internal), following))
-        self.loaded = None
-
-
 def fit(
     module: pl.LightningModule,
     loaders: tuple[BatchLoader[Any], Iterable[Any]],
@@ -165,27 +134,27 @@ def fit(
     last = checkpoints / "last.ckpt"
     if resume and not last.exists():
         logger.warning("%s: stopped before its first checkpoint; starting again", run_dir)
-    best = ModelCheckpoint(
+    best = BestWeights(
         checkpoints,
         "best",
         monitor="val_loss",
         save_weights_only=True,
         enable_version_counter=False,
     )
-    callbacks: list[pl.Callback] = [best, RandomState()]
+    callbacks: list[pl.Callback] = [best, RandomState(), LoaderState(loaders[0])]
     if config.patience:
-        callbacks.append(EarlyStopping("val_loss", patience=config.patience, check_finite=True))
-    callbacks.append(
-        ModelCheckpoint(
-            checkpoints,
-            "last",
-            every_n_train_steps=config.checkpoint_steps,
-            enable_version_counter=False,
-        )
-    )
+        callbacks.append(StaysStopped("val_loss", patience=config.patience, check_finite=True))
+    callbacks.append(ResumePoint(last, config.checkpoint_steps))
     if config.progress:
         # On standard error: standard output holds results alone.
         callbacks.append(RichProgressBar(refresh_rate=5, console_kwargs={"stderr": True}))
+    checkpoint = last if resume and last.exists() else None
+    log = run_dir / "logs" / "metrics.csv"
+    rows = earlier_rows(log, last) if checkpoint and log.exists() else []
+    csv_logger = CSVLogger(run_dir / "logs", "", "")
+    if rows:
+        csv_logger.experiment.metrics = rows
+        csv_logger.save()
     trainer = pl.Trainer(
         accelerator="auto",
         devices=1,
@@ -194,7 +163,7 @@ def fit(
         max_time=timedelta(minutes=config.max_minutes) if config.max_minutes else None,
         gradient_clip_val=config.clip_norm or None,
         callbacks=callbacks,
-        logger=[CSVLogger(run_dir / "logs", "", ""), TensorBoardLogger(run_dir / "logs", "", "")],
+        logger=[csv_logger, TensorBoardLogger(run_dir / "logs", "", "")],
         log_every_n_steps=10,
         enable_model_summary=False,
         enable_progress_bar=config.progress,
@@ -203,7 +172,6 @@ def fit(
     )
     module.train()  # a retrained model comes in evaluation mode, and Lightning leaves it there
     started = time.perf_counter()
-    checkpoint = last if resume and last.exists() else None
     trainer.fit(module, *loaders, ckpt_path=checkpoint, weights_only=True)
     seconds = time.perf_counter() - started
     weights = torch.load(best.best_model_path, weights_only=True)["state_dict"]
