@@ -3,24 +3,27 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: setup run demo test check bench
 
 setup: $(READY)
 
-# torch comes first and pinned: any other way pulls in gigabytes of GPU libraries.
+# torch comes first and pinned: any other way pulls in gigabytes of GPU libraries. Debian keeps
+# what `venv` needs in a package of its own.
 $(READY): requirements.lock pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' requirements.lock)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV) || \
+		{ apt-get update && apt-get install -y python3-venv && $(PYTHON) -m venv --clear $(VENV); }
+	$(PIP) "$$(grep '^torch==' requirements.lock)"
+	$(PIP) -r requirements.lock
+	$(PIP) --no-deps --no-build-isolation -e .
 	touch $@
 
 run: $(READY)
 	$(BIN)/python -m apps.run
 
 demo: $(READY)
-	$(BIN)/python -c "from pathlib import Path; from core.demo import open_page; open_page(Path('apps/home.py'), 8501, [])"
+	$(BIN)/python -m core.demo apps/home.py
 
 check: $(READY)
 	$(BIN)/ruff format --check .
@@ -28,7 +31,7 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: $(READY)
+test: check
 	$(BIN)/python -m pytest
 
 bench: $(READY)

@@ -1,12 +1,17 @@
 """Open a Streamlit page: on this machine alone, without usage statistics."""
 
-import subprocess
+import os
+import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
+
+from core.cli import guarded
 
 
-def open_page(page: Path, port: int, arguments: list[str]) -> None:
-    """Serve a page until it is stopped with Ctrl-C.
+def open_page(page: Path, port: int, arguments: Sequence[str]) -> NoReturn:
+    """Become the server of a page, until it is stopped with Ctrl-C.
 
     Args:
         page: The script.
@@ -14,22 +19,23 @@ def open_page(page: Path, port: int, arguments: list[str]) -> None:
         arguments: For the script.
 
     Raises:
-        ValueError: A port out of range.
-        OSError: The server could not start.
+        ValueError: A port out of range, or taken.
     """
     if not 1024 <= port <= 65535:
         raise ValueError(f"port={port} must lie between 1024 and 65535; leave it out for 8501")
-    command = [sys.executable, "-m", "streamlit", "run", str(page)]
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise ValueError(f"port={port} is taken, perhaps by another demo; give --port another")
     options = {
         "server.address": "localhost",
         "server.port": port,
         "browser.gatherUsageStats": "false",
         "server.fileWatcherType": "none",  # it would walk through torch's lazy modules
     }
-    command += [f"--{name}={value}" for name, value in options.items()]
-    try:
-        status = subprocess.run([*command, "--", *arguments], check=False).returncode
-    except KeyboardInterrupt:
-        return
-    if status != 0:
-        raise OSError(f"the page ended with exit code {status}; is port {port} taken? Give --port")
+    words = [f"--{name}={value}" for name, value in options.items()]
+    command = [sys.executable, "-m", "streamlit", "run", str(page), *words, "--", *arguments]
+    os.execv(sys.executable, command)
+
+
+if __name__ == "__main__":
+    guarded("make demo", lambda: open_page(Path(sys.argv[1]), 8501, sys.argv[2:]))
