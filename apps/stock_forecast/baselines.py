@@ -14,6 +14,7 @@ from scipy.signal import lfilter
 from scipy.stats import norm, t
 
 from core.nn.forecaster import LEVELS
+from core.progress import progress
 from data.windows import PriceHistory, Rows
 
 Floats = NDArray[np.float64]
@@ -72,7 +73,11 @@ class Baselines:
         known = [self._known_returns(training, k) for k in range(len(training.tickers))]
         longest = max(known, key=len)
         usable = [r for r in known if len(r) >= MINIMUM_ROWS] or [longest]
-        fitted = [self._fit_garch(returns) for returns in usable]
+        fitted = []
+        with progress("GARCH per ticker", len(usable)) as advance:
+            for returns in usable:
+                fitted.append(self._fit_garch(returns))
+                advance(1)
         self.common = CommonParameters(
             deviation=float(np.sqrt(np.mean(np.concatenate(usable) ** 2))),
             garch=GarchParameters(

@@ -1,0 +1,36 @@
+"""`make run` at a tiny size: the same code, other options."""
+
+import pytest
+
+import apps.run
+from core.cli import guarded
+from tests.conftest import TINY_CHAT, TINY_PRICES, write_dialogues, write_prices
+
+
+def test_run_compares_answers_forecasts_and_reports(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    chat = ["--data", str(write_dialogues(tmp_path / "d.jsonl")), *TINY_CHAT]
+    prices = ["--data", str(write_prices(tmp_path / "p.csv")), *TINY_PRICES]
+    real = apps.run.options
+
+    def tiny(app, folder, candidates):
+        return [*real(app, folder, candidates), *(chat if app == "chatbot" else prices)]
+
+    monkeypatch.setattr(apps.run, "options", tiny)
+    monkeypatch.setattr(apps.run, "TICKER", "A")
+    with pytest.raises(SystemExit) as ended:
+        guarded("make run", apps.run.main)
+    assert ended.value.code == 0
+    out = capfd.readouterr().out
+    for name in (*apps.run.CHAT_CANDIDATES, *apps.run.STOCK_CANDIDATES):
+        assert f"\n{name} " in out
+    assert "chrf / tfidf" in out
+    for question in apps.run.QUESTIONS:
+        assert f"customer: {question}\nchatbot:  " in out
+    assert "median price" in out
+    page = (tmp_path / "runs" / "report.html").read_text()
+    assert page.count("Plotly.newPlot(") == 5
+    for title in ("Loss while training", "Gradient norm before clipping", "the range of prices"):
+        assert title in page
+    for app in ("chatbot", "stock_forecast"):
+        assert (tmp_path / "runs" / app / "champion" / "manifest.json").exists()
