@@ -9,7 +9,7 @@ import json
 import logging
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from glob import escape
 from itertools import pairwise
@@ -133,8 +133,15 @@ def load_dialogues(source: str, columns: ColumnsConfig | None = None) -> list[Di
     return dialogues
 
 
-def mask_dialogues(dialogues: Sequence[Dialogue]) -> list[Dialogue]:
-    """Replace every entity by its placeholder, numbered per dialogue."""
+def mask_dialogues(
+    dialogues: Sequence[Dialogue], advance: Callable[[int], None] | None = None
+) -> list[Dialogue]:
+    """Replace every entity by its placeholder, numbered per dialogue.
+
+    Args:
+        dialogues: As they were said.
+        advance: Called with the number of dialogues done since the last call.
+    """
     masked = []
     for dialogue in dialogues:
         table = EntityTable()
@@ -142,6 +149,8 @@ def mask_dialogues(dialogues: Sequence[Dialogue]) -> list[Dialogue]:
         masked.append(
             Dialogue(dialogue.dialogue_id, turns, dialogue.intent, dialogue.part, table.values)
         )
+        if advance is not None:
+            advance(1)
     return masked
 
 

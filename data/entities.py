@@ -78,6 +78,8 @@ def mask_once(text: str) -> list[tuple[int, int, str]]:
         them holds five or more digits.
     """
     found: list[tuple[int, int, str]] = []
+    if "@" not in text and not any(map(str.isdigit, text)):
+        return found
     for kind, pattern in _PATTERNS:
         position = 0
         while match := pattern.search(text, position):
@@ -133,6 +135,8 @@ class EntityTable:
 
 def _mask_leftovers(text: str, table: EntityTable) -> str:
     """Hide what a cut left over: a token, placeholders aside, that still has five digits."""
+    if sum(map(str.isdigit, text)) < 5:
+        return text
     words = re.split(r"(\s+)", text)
     for index, word in enumerate(words):
         rest = PLACEHOLDER.sub("", word)

@@ -9,6 +9,7 @@ import numpy as np
 
 from core.batch import Seq2SeqBatch
 from core.loading import BatchLoader
+from core.progress import progress
 from core.runs import Run
 from data.dialogues import (
     ColumnsConfig,
@@ -98,7 +99,9 @@ class ChatDataModule:
     @classmethod
     def from_source(cls, data: str, columns: ColumnsConfig, config: TextConfig) -> "ChatDataModule":
         """Load, mask and split a source; the tokenizer sees the training part alone."""
-        masked = mask_dialogues(load_dialogues(data, columns))
+        dialogues = load_dialogues(data, columns)
+        with progress("masking", len(dialogues)) as advance:
+            masked = mask_dialogues(dialogues, advance)
         digest = source_hash(data)
         parts = split_dialogues(
             masked, config.split_seed, config.test_share, config.validation_share
@@ -127,7 +130,11 @@ class ChatDataModule:
     def loader(self, part: str, seed: int) -> BatchLoader[Seq2SeqBatch]:
         """Batches of one part; the training part in a new order each epoch."""
         pairs = reply_pairs(self.parts[part])
-        sources = [self.encode_source(pair.context) for pair in pairs]
+        sources = []
+        with progress(f"tokens of the {part} part", len(pairs)) as advance:
+            for pair in pairs:
+                sources.append(self.encode_source(pair.context))
+                advance(1)
         targets = [
             self.tokenizer.encode(pair.reply)[: self.config.max_target_tokens] for pair in pairs
         ]

@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 
 from apps.chatbot.train import train
 from core.cli import call
-from core.runs import load_run
+from core.runs import begin_run, load_run
 from tests.conftest import TINY_CHAT
 
 
@@ -68,8 +68,20 @@ def test_a_finished_run_is_not_overwritten(chat, command):
     assert (chat.run / "model.safetensors").read_bytes() == before
 
 
-def test_resuming_with_another_option_names_it(chat, tmp_path, command):
-    words = ["--data", chat.data, "--run", tmp_path / "run", *TINY_CHAT]
-    assert command("chatbot", "train", *words, "--resume").code == 2
-    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
-    assert "unfinished" in command("chatbot", "train", *words).err
+def test_an_unfinished_training_is_kept_and_resumed_with_its_own_options_alone(
+    chat, tmp_path, command
+):
+    run = tmp_path / "run"
+    words = ["--data", chat.data, "--run", run, *TINY_CHAT]
+    assert "no training was begun" in command("chatbot", "train", *words, "--resume").err
+    before = load_run(chat.run, "chatbot")
+    config = before.config
+    config["trainer"]["max_epochs"] = 7
+    begin_run(run, config, before.manifest["source_sha256"], resume=False)
+    assert "holds an unfinished training" in command("chatbot", "train", *words).err
+    refused = command("chatbot", "train", *words, "--resume")
+    assert refused.code == 2
+    assert "trainer.max_epochs was 7 when the training began, is 2" in refused.err
+    assert command("chatbot", "train", *words, "--trainer.max_epochs=7", "--resume").code == 0
+    assert (run / "manifest.json").exists()
+    assert not (run / "started.json").exists()
