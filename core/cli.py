@@ -153,7 +153,15 @@ def verb(show: Callable[[Any], str], positional: bool = False) -> Callable[[Any]
 def _quiet_libraries() -> None:
     """Send the log to standard error, without what a user cannot act on."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for noisy in ("pytorch_lightning", "datasets", "fsspec", "httpx", "yfinance", "urllib3"):
+    for noisy in (
+        "pytorch_lightning",
+        "datasets",
+        "fsspec",
+        "httpx",
+        "yfinance",
+        "urllib3",
+        "huggingface_hub",
+    ):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import time
 import warnings
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 FIRST_DATE = "2000-01-01"
 WAITS = (2.0, 8.0)  # seconds before each further attempt; yfinance does not retry a rate limit
+RATE_LIMIT = ("Too Many Requests", "RateLimit", "429")
 MARKET_ZONE = ZoneInfo("America/New_York")
 CLOSING_HOUR = 17  # an hour after the close the day's row is final
 
@@ -91,6 +93,9 @@ def fetch_prices(
     symbols = list(dict.fromkeys(name.strip().upper() for name in tickers if name.strip()))
     if not symbols:
         raise ValueError("yahoo: names no ticker; write yahoo:AAPL,MSFT")
+    for symbol in symbols:
+        if not re.fullmatch(r"[A-Z0-9.^=-]+", symbol) or symbol.startswith("."):
+            raise ValueError(f"yahoo:{symbol}: no ticker symbol; write yahoo:AAPL,MSFT")
     folder = cache_dir or default_cache_dir()
     folder.mkdir(parents=True, exist_ok=True)
     answers, problem = _download_patiently(symbols, folder)
@@ -122,7 +127,9 @@ def _age(path: Path) -> str:
 
 
 def _download_patiently(symbols: list[str], folder: Path) -> tuple[dict[str, pd.DataFrame], str]:
-    """Ask again, later each time, for what did not come; also the reason of the last failure."""
+    """Ask again after a rate limit, later each time; also the reason of the first failure."""
+    import yfinance  # noqa: F401 - it sets warning filters, which ours must come after
+
     answers: dict[str, pd.DataFrame] = {}
     problem = ""
     for wait in (0.0, *WAITS):
@@ -140,6 +147,8 @@ def _download_patiently(symbols: list[str], folder: Path) -> tuple[dict[str, pd.
         # The first message names the cause, such as a rate limit; later ones follow from it.
         cause = " ".join(messages[0].split())[:120] if messages else "it has no prices"
         problem = problem or f"Yahoo failed: {cause}"
+        if not any(word in " ".join(messages) for word in RATE_LIMIT):
+            break
     return answers, problem
 
 

@@ -106,6 +106,24 @@ def test_wrong_numbers_of_yahoo_are_refused(monkeypatch, tmp_path):
     assert not list(tmp_path.glob("*.parquet"))
 
 
+def test_a_symbol_cannot_leave_the_cache_folder(tmp_path):
+    with pytest.raises(ValueError, match="no ticker symbol"):
+        fetch_prices(["../../AAPL"], tmp_path)
+
+
+def test_only_a_rate_limit_is_tried_again(monkeypatch, tmp_path):
+    calls = []
+
+    def fail(symbols, **_):
+        calls.append(symbols)
+        raise ConnectionError("could not resolve host")
+
+    monkeypatch.setattr(yfinance, "download", fail)
+    with pytest.raises(ValueError, match="could not resolve host"):
+        load_prices("yahoo:AAPL", cache_dir=tmp_path)
+    assert len(calls) == 1
+
+
 def test_no_ticker_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="names no ticker"):
         load_prices("yahoo: ,", cache_dir=tmp_path)
