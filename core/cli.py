@@ -102,9 +102,9 @@ def _parse(
         parser.add_argument(
             "--json", action="store_true", help="one JSON object on standard output"
         )
-    for before, path in pairwise(words):
-        if before == "--config":
-            _check_config(Path(path))
+    for word, after in pairwise([*words, ""]):
+        if word == "--config" or word.startswith("--config="):
+            _check_config(Path(after if word == "--config" else word.split("=", 1)[1]))
     flags = {f"--{p.name}" for p in signature(function).parameters.values() if p.annotation is bool}
     options = parser.parse_args(_with_values(words, flags))
     as_json = bool(options.pop("json", False))

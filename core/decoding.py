@@ -12,6 +12,7 @@ from core.batch import BOS_ID, EOS_ID, PAD_ID
 from core.nn.recurrent import StackState
 from core.nn.seq2seq import Memory
 
+MAX_BEAM = 256  # past that a reply takes minutes and is no better
 Constraint = Callable[[int, Sequence[int]], Collection[int]]
 
 
@@ -32,7 +33,7 @@ class DecodingConfig:
     """How a reply is searched.
 
     Attributes:
-        beam_size: Hypotheses kept per source; 1 is greedy search.
+        beam_size: Hypotheses kept per source, at most MAX_BEAM; 1 is greedy search.
         max_length: Most tokens of a reply, at least 1.
         length_penalty: Exponent of Wu et al. 2016 (arXiv:1609.08144), eq. 14; 0 favours short
             replies, 1 nearly compares mean log-probabilities.
@@ -45,10 +46,10 @@ class DecodingConfig:
     no_repeat_ngram: int = 4
 
     def __post_init__(self) -> None:
-        if self.beam_size < 1 or self.max_length < 1:
-            raise ValueError(
-                f"beam_size={self.beam_size} and max_length={self.max_length} must be at least 1"
-            )
+        if not 1 <= self.beam_size <= MAX_BEAM:
+            raise ValueError(f"beam_size={self.beam_size} must lie between 1 and {MAX_BEAM}")
+        if self.max_length < 1:
+            raise ValueError(f"max_length={self.max_length} must be at least 1")
         if self.no_repeat_ngram < 0:
             raise ValueError(f"no_repeat_ngram={self.no_repeat_ngram} must be 0 or more")
 

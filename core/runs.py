@@ -19,6 +19,7 @@ from core.plain import plain
 FORMAT_VERSION = 1
 _STARTED = "started.json"
 _UNHASHED = ("logs", "checkpoints", "onnx", "manifest.json", _STARTED)
+_NEEDED = {"config.yaml", "model.safetensors", "metrics.json"}
 _PACKAGE = "recurrent-suite"
 
 
@@ -175,7 +176,7 @@ def load_run(path: Path, app: str) -> Run:
     manifest_path = path / "manifest.json"
     if not path.is_dir():
         raise FileNotFoundError(f"{path}: no such run folder; run `train` first or give --run")
-    if not manifest_path.exists():
+    if not manifest_path.is_file():
         raise FileNotFoundError(
             f"{path}: not a run folder (it has no manifest.json); run `train --run {path}` first"
         )
@@ -192,16 +193,20 @@ def load_run(path: Path, app: str) -> Run:
         raise ValueError(
             f"{path}: a run of {manifest.get('app')}, not of {app}; give another --run"
         )
-    if not isinstance(manifest.get("files"), dict):
-        raise ValueError(f"{manifest_path}: not a run's manifest; restore it or train again")
-    for name, expected in manifest["files"].items():
+    spoilt = ValueError(f"{manifest_path}: not a run's manifest; restore it or train again")
+    files = manifest.get("files")
+    if not isinstance(files, dict) or "source_sha256" not in manifest:
+        raise spoilt
+    for name, expected in files.items():
         file = path / name
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise ValueError(f"{manifest_path}: the file name {name!r} leaves the run folder")
-        if not file.exists():
+        if not file.is_file():
             raise FileNotFoundError(f"{file}: missing from the run; restore it or train again")
         if file_hash(file) != expected:
             raise ValueError(f"{file}: changed since the run was written; restore or train again")
+    if not files.keys() >= _NEEDED:
+        raise spoilt
     return Run(
         path=path,
         config=yaml.safe_load((path / "config.yaml").read_text()),
@@ -273,7 +278,7 @@ def file_hash(path: Path) -> str:
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not JSON ({error}); restore it or train again") from None
 
 

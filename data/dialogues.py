@@ -20,6 +20,7 @@ from data.entities import EntityTable
 
 logger = logging.getLogger(__name__)
 
+MAX_CHARACTERS = 20_000  # of a turn; a reply depends on its first few hundred words at most
 _KINDS = {".jsonl": "jsonl", ".jsonl.gz": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 
 
@@ -179,6 +180,8 @@ def split_dialogues(
         for dialogue in dialogues:
             parts[str(dialogue.part)].append(dialogue)
     else:
+        if any(dialogue.part in parts for dialogue in dialogues):
+            logger.warning("not every dialogue names its split: it is drawn by the seed instead")
         order = np.random.default_rng(seed).permutation(len(dialogues))
         shuffled = [dialogues[index] for index in order]
         num_test = max(1, round(len(shuffled) * test_share))
@@ -189,7 +192,8 @@ def split_dialogues(
     for name, members in parts.items():
         if not members:
             raise ValueError(
-                f"{len(dialogues)} dialogues leave the {name} part empty; add data (at least 3)"
+                f"{len(dialogues)} dialogues leave the {name} part empty; add data: each of train, "
+                "validation and test needs one"
             )
     return parts
 
@@ -297,7 +301,7 @@ def _stream(builder: str, options: dict[str, Any], place: str) -> Iterator[Mappi
 
 def _json_line(line: str, place: str) -> Mapping[str, Any]:
     try:
-        row = json.loads(line)
+        row = json.loads(line.removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{place}: not JSON ({error}); mend or delete the line") from None
     if not isinstance(row, dict):
@@ -325,8 +329,10 @@ def _parse(
         if turn["text"] is not None and not isinstance(turn["text"], str):
             raise ValueError(f"{where}: 'text' must be a string, got {turn['text']!r}")
         text = " ".join((turn["text"] or "").split())
-        if any("\ud800" <= character <= "\udfff" for character in text):
-            raise ValueError(f"{where}: 'text' has half a character (a lone surrogate); mend it")
+        check_characters(text, f"{where}: 'text'")
+        if len(text) > MAX_CHARACTERS:
+            text = text[:MAX_CHARACTERS]
+            report.dropped["ends of very long turns"] += 1
         if text:
             turns.append(Turn(turn["speaker"], text))
         else:
@@ -341,7 +347,18 @@ def _parse(
     intent, part = row.get("intent"), row.get("split")
     if part is not None and not isinstance(part, str):
         raise ValueError(f"{place}: 'split' must be a string, got {part!r}; mend or delete it")
+    check_characters(f"{dialogue_id} {intent}", f"{place}: 'dialogue_id' or 'intent'")
     return Dialogue(str(dialogue_id), tuple(turns), None if intent is None else str(intent), part)
+
+
+def check_characters(text: str, where: str) -> None:
+    """Refuse half a character (a lone surrogate), which no file and no tokenizer can hold.
+
+    Raises:
+        ValueError: There is one.
+    """
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError(f"{where} has half a character (a lone surrogate); write it as UTF-8")
 
 
 def _pair_row(row: Mapping[str, Any], place: str, columns: ColumnsConfig) -> Mapping[str, Any]:

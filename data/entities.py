@@ -28,7 +28,7 @@ _CODE = r"[A-Za-z]{0,6}[-/#]?\d[\w/-]*\w"  # an identifier: letters, then digits
 _PATTERNS = tuple(
     (kind, re.compile(pattern, re.IGNORECASE))
     for kind, pattern in (
-        ("email", r"(?P<value>[\w.+-]+@[\w-]+(?:\.[\w-]+)+)"),
+        ("email", r"(?P<value>[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+)"),
         (
             "address",
             rf"(?P<value>\b\d{{1,5}}[A-Za-z]?,?\s+(?:[A-Z][\w'.-]*\s+){{1,3}}(?:{_STREET})\b\.?)",
@@ -63,10 +63,11 @@ _PATTERNS = tuple(
             "order",
             r"(?<![\w-])(?P<value>[A-Za-z]{1,4}-?\d{5,}|[A-Za-z]{1,3}-\d{4,}(?:-\d+)*)(?!\w)",
         ),
-        ("number", r"(?P<value>[^\s<>]*(?:\d[^\s<>]*){5,})"),
+        ("number", r"(?<![\w-])(?P<value>\d(?:[ .]\d){4,})(?![\w-])"),  # spelled digit by digit
+        ("number", r"(?P<value>[^\s<>]+)"),  # with five digits, see _MIN_DIGITS
     )
 )
-_MIN_DIGITS = {"tracking": 4, "reference": 4, "order": 4, "phone": 7}
+_MIN_DIGITS = {"tracking": 4, "reference": 4, "order": 4, "phone": 7, "number": 5}
 _EDGES = "\"'([{<>.,;:!?)]}*#"
 
 
@@ -91,7 +92,8 @@ def mask_once(text: str) -> list[tuple[int, int, str]]:
                 start += 1
             digits = sum(character.isdigit() for character in text[start:end])
             if digits < _MIN_DIGITS.get(kind, 0):
-                position = match.start("value") + 1 if start > match.start() else position
+                if kind != "number":  # the value may begin later within the match
+                    position = match.start("value") + 1 if start > match.start() else position
                 continue
             if start < end and not any(start < b and a < end for a, b, _ in found):
                 found.append((start, end, kind))

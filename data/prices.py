@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import logging
 import re
+import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,9 @@ NUMBER_COLUMNS = (*PRICE_COLUMNS, "Volume")
 COLUMNS = ("Ticker", "Date", *NUMBER_COLUMNS)
 SAMPLE_START, SAMPLE_END = "2000-03-01", "2013-03-01"
 EMPTY_CELLS = ("", "null", "NULL", "nan", "NaN", "NA", "N/A", "n/a", "None")
-ISO_DATE = re.compile(r"^(\d{4}-\d{2}-\d{2})(?:[T ].*)?$")
+ISO_DATE = re.compile(
+    r"^(\d{4}-\d{2}-\d{2})(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?$"
+)
 EXAMPLE_HEADER = "Date,Open,High,Low,Close,Adj Close,Volume"
 
 Location = Callable[[int], str]
@@ -130,18 +133,21 @@ def read_price_csv(path: Path) -> pd.DataFrame:
 def _read_text_table(path: Path) -> pd.DataFrame:
     """The file as text cells; row i of the table stands on line i + 2."""
     try:
-        return pd.read_csv(
-            path,
-            dtype=str,
-            keep_default_na=False,
-            skip_blank_lines=False,
-            index_col=False,
-            encoding="utf-8-sig",
-            quoting=csv.QUOTE_MINIMAL,
-        ).fillna("")
+        with warnings.catch_warnings():
+            # More cells than the header has: the last ones would be lost with a warning alone.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return pd.read_csv(
+                path,
+                dtype=str,
+                keep_default_na=False,
+                skip_blank_lines=False,
+                index_col=False,
+                encoding="utf-8-sig",
+                quoting=csv.QUOTE_MINIMAL,
+            ).fillna("")
     except pd.errors.EmptyDataError:
         raise ValueError(f"{path} is empty; it needs lines of {EXAMPLE_HEADER}") from None
-    except pd.errors.ParserError as error:
+    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
         found = re.search(r"line (\d+)", str(error))
         line = f" line {found.group(1)}" if found else ""
         raise ValueError(f"{path}{line}: not a CSV row of the header's length; fix it") from None

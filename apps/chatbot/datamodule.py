@@ -100,13 +100,12 @@ class ChatDataModule:
     def from_source(cls, data: str, columns: ColumnsConfig, config: TextConfig) -> "ChatDataModule":
         """Load, mask and split a source; the tokenizer sees the training part alone."""
         dialogues = load_dialogues(data, columns)
-        with progress("masking", len(dialogues)) as advance:
-            masked = mask_dialogues(dialogues, advance)
+        shares = (config.test_share, config.validation_share)
+        parts = split_dialogues(dialogues, config.split_seed, *shares)
         digest = source_hash(data)
-        parts = split_dialogues(
-            masked, config.split_seed, config.test_share, config.validation_share
-        )
-        return cls({name: parts[name] for name in PARTS}, config, digest)
+        with progress("masking", len(dialogues)) as advance:
+            masked = {name: mask_dialogues(parts[name], advance) for name in PARTS}
+        return cls(masked, config, digest)
 
     @classmethod
     def from_run(cls, run: Run) -> "ChatDataModule":

@@ -15,7 +15,14 @@ from apps.chatbot.datamodule import TextConfig
 from core.decoding import DecodingConfig, Hypothesis, beam_search
 from core.nn.seq2seq import Seq2Seq, Seq2SeqConfig
 from core.runs import Run, load_run
-from data.dialogues import Dialogue, Turn, mask_dialogues, read_dialogues, reply_pairs
+from data.dialogues import (
+    Dialogue,
+    Turn,
+    check_characters,
+    mask_dialogues,
+    read_dialogues,
+    reply_pairs,
+)
 from data.entities import mask_once, placeholders, unmask
 from data.text import SPEAKER_TOKENS, Tokenizer
 
@@ -95,6 +102,8 @@ class Chatbot:
         """
         if not turns or turns[-1].speaker != "user" or not turns[-1].text.strip():
             raise ValueError("there is no message to answer; write what the customer says")
+        for turn in turns:
+            check_characters(turn.text, "the message")
         return self.reply_all([mask_dialogues([Dialogue("live", tuple(turns))])[0]])[0]
 
     def reply_all(
@@ -149,7 +158,8 @@ class Chatbot:
         self, found: Sequence[Hypothesis], source: Sequence[int], values: Mapping[str, str]
     ) -> Reply:
         best = found[0]
-        text = unmask(self.tokenizer.decode(best.tokens), values).strip()
+        spoken = unmask(self.tokenizer.decode(best.tokens), values)
+        text = "".join(character for character in spoken if character.isprintable()).strip()
         confidence = math.exp(best.log_probability / (len(best.tokens) + 1))
         is_safe = bool(text) and all(
             any(text[start:end] in value for value in values.values())

@@ -154,13 +154,19 @@ class PriceDataModule:
             )
         horizons = self.config.horizons
         target = target_of(self.history, rows, horizons)
+        fan = training_fan(self.history, rows, horizons, LEVELS)
+        if not bool((fan.diff(dim=1) > 0).all()):
+            raise ValueError(
+                f"the prices before {split.validation_start} hardly move: their returns over "
+                f"{horizons} days have no range to learn; give prices that change"
+            )
         return Fitted(
             validation_start=split.validation_start,
             test_start=split.test_start,
             test_end=self.history.dates.max(),
             known_until=self.history.dates[self.history.dates < split.test_start].max(),
             scaler=FeatureScaler.fit(self.history, split.validation_start),
-            fan=training_fan(self.history, rows, horizons, LEVELS),
+            fan=fan,
             naive_mae=tuple(np.abs(target).mean(0).tolist()),
             has_news="News" in self.table,
             tickers=tuple(self.history.tickers),
