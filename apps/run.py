@@ -36,8 +36,8 @@ of the range, and both read it from the same features."""
 FAN_TEXT = "The bands hold the price with the stated probability, if tomorrow resembles the past."
 QUESTIONS = (
     "hi, where is my laptop? my order number is A-7522119",
-    "I received a camera but it is broken, the order is SO89873736",
-    "can I have a kettle sent to Norway",
+    "my kettle arrived broken, order SO89873736",
+    "do you ship a backpack to Norway",
 )
 TICKER = "AAPL"
 
