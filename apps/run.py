@@ -37,7 +37,7 @@ of the range, and both read it from the same features."""
 FAN_TEXT = "The bands hold the price with the stated probability, if tomorrow resembles the past."
 QUESTIONS = (
     "hi, where is my laptop? my order number is A-7522119",
-    "my kettle arrived broken, order SO89873736",
+    "how do I return my tent, it is too small, order SO89873736",
     "do you ship a backpack to Norway",
 )
 TICKER = "AAPL"

@@ -14,8 +14,8 @@ from data.dialogues import Turn
 
 EXAMPLES = (
     "where is my laptop? my order number is A-7522119",
-    "my kettle arrived broken, the order is SO89873736",
-    "do you ship a phone to Norway",
+    "how do I return my tent, it is too small, order SO89873736",
+    "do you ship a backpack to Norway",
 )
 
 
