@@ -36,6 +36,7 @@ def quantile_fan(
             fill="toself",
             fillcolor=COLORS[0],
             opacity=0.25,
+            mode="lines",
             line={"width": 0},
             hoverinfo="skip",
             name=f"{name} of outcomes",
