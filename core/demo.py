@@ -30,6 +30,7 @@ def open_page(page: Path, port: int, arguments: Sequence[str]) -> NoReturn:
         "server.address": "localhost",
         "server.port": port,
         "browser.gatherUsageStats": "false",
+        "client.toolbarMode": "minimal",
         "server.fileWatcherType": "none",  # it would walk through torch's lazy modules
     }
     words = [f"--{name}={value}" for name, value in options.items()]

@@ -56,8 +56,8 @@ def main() -> None:
     st.caption(f"An LSTM with attention answers; run {path.resolve().name}. It can be wrong.")
     turns: list[Turn] = st.session_state.setdefault("turns", [])
     message = st.chat_input("Write what a customer would write")
-    for column, example in zip(st.columns(len(EXAMPLES)), EXAMPLES, strict=True):
-        if column.button(example, width="stretch"):
+    for example in EXAMPLES:
+        if st.button(example):
             message = example
     if st.button("New conversation"):
         turns.clear()
