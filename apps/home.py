@@ -15,5 +15,8 @@ st.navigation(
         st.Page(
             HERE / "stock_forecast" / "streamlit_app.py", title="Price ranges", url_path="stock"
         ),
+        st.Page(
+            HERE / "gradient_lab" / "streamlit_app.py", title="Gradient lab", url_path="gradients"
+        ),
     ]
 ).run()

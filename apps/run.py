@@ -41,6 +41,7 @@ QUESTIONS = (
     "do you ship a backpack to Norway",
 )
 TICKER = "AAPL"
+ONE_CONTEXT = "60"  # days, those of the main score: nothing is trained twice
 
 
 def main() -> None:
@@ -61,6 +62,7 @@ def chatbot(stamp: str) -> Sequence["Section"]:
     say("Case study 1: customer support (chatbot compare)")
     from apps.chatbot.compare import compare, table
     from apps.chatbot.inference import Answers
+    from core.comparison_report import LAG_TEXT, lag_figures
     from core.plots import gradient_norms, loss_curves
     from core.reporting import Section
     from data.dialogues import Turn
@@ -77,9 +79,9 @@ def chatbot(stamp: str) -> Sequence["Section"]:
     return [
         Section(
             "Customer support: who answers best?",
-            CHAT_TEXT,
+            f"{CHAT_TEXT}\n\n{LAG_TEXT}",
             table(rows),
-            [loss_curves(logs, "nats per token"), gradient_norms(logs)],
+            [loss_curves(logs, "nats per token"), gradient_norms(logs), *lag_figures(rows)],
         ),
         Section("Three questions to the LSTM with attention", table=spoken),
     ]
@@ -92,11 +94,13 @@ def stock_forecast(stamp: str) -> Sequence["Section"]:
     from apps.stock_forecast.datamodule import stored_table
     from apps.stock_forecast.inference import StockForecaster, forecast_table
     from apps.stock_forecast.plots import quantile_fan
+    from core.comparison_report import lag_figures
     from core.plots import gradient_norms, loss_curves
     from core.reporting import Section
 
     folder = RUNS / "stock_forecast" / f"{stamp}-compare"
-    rows = call(compare, options("stock_forecast", folder, STOCK_CANDIDATES), "make run")
+    words = options("stock_forecast", folder, STOCK_CANDIDATES, "--contexts", ONE_CONTEXT)
+    rows = call(compare, words, "make run")
     print(f"\n{table(rows)}\n")
     forecaster = StockForecaster.load(keep_winner(folder, STOCK_WINNER))
     result = forecaster.forecast(tickers=[TICKER])
@@ -108,17 +112,21 @@ def stock_forecast(stamp: str) -> Sequence["Section"]:
             "Price ranges: who forecasts best?",
             STOCK_TEXT,
             table(rows),
-            [loss_curves(logs, "pinball, in units of volatility"), gradient_norms(logs)],
+            [
+                loss_curves(logs, "pinball, in units of volatility"),
+                gradient_norms(logs),
+                *lag_figures(rows),
+            ],
         ),
         Section(f"A forecast of the GRU for {TICKER}", FAN_TEXT, forecast_table(result), [fan]),
     ]
 
 
-def options(app: str, folder: Path, candidates: Sequence[str]) -> list[str]:
+def options(app: str, folder: Path, candidates: Sequence[str], *more: str) -> list[str]:
     """The words of the `compare` command."""
     config = HERE / app / "configs" / "small.yaml"
-    chosen = ",".join(candidates)
-    return ["--config", str(config), "--run", str(folder), "--candidates", chosen, "--seeds", "1"]
+    words = ["--config", str(config), "--run", str(folder), "--candidates", ",".join(candidates)]
+    return [*words, "--seeds", "1", *more]
 
 
 def keep_winner(folder: Path, name: str) -> Path:

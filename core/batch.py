@@ -36,3 +36,16 @@ class ForecastBatch(NamedTuple):
     inputs: Tensor
     scale: Tensor
     target: Tensor
+
+
+class SequenceBatch(NamedTuple):
+    """Sequences of one length and what is asked about them.
+
+    Attributes:
+        inputs: Features per step, (B, T, F) float32.
+        target: What the last step must give: a number, (B, 1) float32, or a class, (B,) int64; or
+            a class at every step, (B, T) int64.
+    """
+
+    inputs: Tensor
+    target: Tensor

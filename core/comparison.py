@@ -4,13 +4,14 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy.stats import t as student_t
 
 logger = logging.getLogger(__name__)
 Row = dict[str, Any]
+Name = TypeVar("Name", bound=str)
 
 
 @dataclass(frozen=True)
@@ -62,22 +63,43 @@ def compare(candidates: Sequence[Candidate], num_seeds: int) -> list[Row]:
     return rows
 
 
-def choose(available: Sequence[str], wanted: str) -> list[str]:
+def choose(available: Sequence[Name], wanted: str, what: str = "candidates") -> list[Name]:
     """Names from a comma-separated list; `all` takes every one.
+
+    Args:
+        available: All names that there are.
+        wanted: The list.
+        what: The option, for the error.
 
     Raises:
         ValueError: An unknown name.
     """
     if wanted == "all":
         return list(available)
-    names = list(dict.fromkeys(name.strip() for name in wanted.split(",") if name.strip()))
-    unknown = [name for name in names if name not in available]
-    if unknown or not names:
+    words = list(dict.fromkeys(name.strip() for name in wanted.split(",") if name.strip()))
+    unknown = [word for word in words if word not in available]
+    if unknown or not words:
         raise ValueError(
-            f"candidates={wanted!r}: {', '.join(unknown) or 'none'} is unknown; choose from "
+            f"{what}={wanted!r}: {', '.join(unknown) or 'none'} is unknown; choose from "
             f"{', '.join(available)}"
         )
-    return names
+    return [available[available.index(word)] for word in words]  # type: ignore[arg-type]
+
+
+def numbers(words: str, what: str) -> list[int]:
+    """The whole numbers in a comma-separated list, each once.
+
+    Args:
+        words: The list.
+        what: The option, for the error.
+
+    Raises:
+        ValueError: Something else than positive whole numbers.
+    """
+    found = [word.strip() for word in words.split(",") if word.strip()]
+    if not found or not all(word.isdecimal() and int(word) > 0 for word in found):
+        raise ValueError(f"{what}={words!r} must be whole numbers above 0, such as 50,100,200")
+    return list(dict.fromkeys(int(word) for word in found))
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
@@ -87,6 +109,17 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
         return mean, 0.0
     spread = float(np.std(values, ddof=1)) / len(values) ** 0.5
     return mean, float(student_t.ppf(0.975, len(values) - 1)) * spread
+
+
+def geometric_mean(curves: Sequence[Sequence[float]]) -> list[float]:
+    """Mean of the logarithms over the seeds, point by point; a value of zero makes its mean zero.
+
+    Args:
+        curves: One of equal length per seed.
+    """
+    with np.errstate(divide="ignore"):
+        logs = np.log(np.array(curves, float))  # (seeds, T)
+    return [float(value) for value in np.exp(logs.mean(axis=0))]
 
 
 def format_table(rows: Sequence[Row], metrics: Sequence[str], baseline: str, ratio: str) -> str:
@@ -107,29 +140,40 @@ def format_table(rows: Sequence[Row], metrics: Sequence[str], baseline: str, rat
         cells = [name, str(len(members))]
         cells.append(f"{members[0]['parameters']:,}" if members[0]["parameters"] else "-")
         cells.append(f"{np.mean([row['seconds'] for row in members]):.0f}")
-        cells += [_cell(_values(members, metric)) for metric in metrics]
+        cells += [mean_cell(_values(members, metric)) for metric in metrics]
         own = _values(members, ratio)
         cells.append(f"{np.mean(own) / np.mean(base):.3f}" if own and base else "-")
         lines.append(cells)
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    lines.insert(1, ["-" * width for width in widths])
+    return align(lines)
+
+
+def align(lines: Sequence[Sequence[str]], num_names: int = 1) -> str:
+    """Columns of equal width with a rule under the header.
+
+    Args:
+        lines: The header, then the rows.
+        num_names: How many columns hold names, which stand at the left.
+    """
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    ruled = [lines[0], ["-" * width for width in widths], *lines[1:]]
     return "\n".join(
         "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
+            cell.ljust(width) if column < num_names else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
-        for line in lines
+        for line in ruled
     )
 
 
-def _values(rows: Sequence[Row], metric: str) -> list[float]:
-    found = [row["metrics"].get(metric) for row in rows]
-    return [float(value) for value in found if value is not None]
-
-
-def _cell(values: Sequence[float]) -> str:
+def mean_cell(values: Sequence[float]) -> str:
+    """Mean and 95 % interval as a table shows them; a dash for no value."""
     if not values:
         return "-"
     mean, half = interval(values)
     digits = 1 if abs(mean) >= 10 else 2 if abs(mean) >= 1 else 4
     return f"{mean:.{digits}f}" + (f" ±{half:.{digits}f}" if len(values) > 1 else "")
+
+
+def _values(rows: Sequence[Row], metric: str) -> list[float]:
+    found = [row["metrics"].get(metric) for row in rows]
+    return [float(value) for value in found if value is not None]

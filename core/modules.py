@@ -1,30 +1,44 @@
-"""The two LightningModules: they join a network, a loss and an optimiser."""
+"""The LightningModules: they join a network, a loss and an optimiser."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from core.batch import ForecastBatch, Seq2SeqBatch
+from core.batch import ForecastBatch, Seq2SeqBatch, SequenceBatch
+from core.clipping import Clipping, clip_gradients
 from core.metrics import pinball_loss
 from core.nn.forecaster import Forecaster, ForecasterConfig
-from core.nn.seq2seq import Seq2Seq, Seq2SeqConfig
+from core.nn.recurrent import RecurrentConfig
+from core.nn.regularization import l1_penalty, l2_penalty
+from core.nn.seq2seq import Seq2SeqConfig
+from core.nn.sequence import Reading, SequenceModel
+from core.nn.transformer import make_seq2seq
 from core.optim import OptimConfig, make_optimizer
 from core.resuming import PlateauSchedule
 
 
-class _Module(pl.LightningModule):
-    """Optimiser and gradient-norm log, the same for both tasks."""
+class TaskModule(pl.LightningModule):
+    """Optimiser, penalties, clipping and gradient-norm log, the same for every task.
+
+    Attributes:
+        optim_config: The optimiser's choices.
+        clipping: Thresholds of gradient clipping; `core.training.fit` sets them.
+        last_grad_norm: Norm of the last step's gradient before clipping, a scalar; NaN before the
+            first step.
+    """
 
     def __init__(self, optim: OptimConfig) -> None:
         super().__init__()
         self.optim_config = optim
+        self.clipping = Clipping()
+        self.last_grad_norm = torch.tensor(torch.nan)
 
     def configure_optimizers(self) -> Any:
-        """AdamW with the chosen schedule over the trainer's own number of steps."""
+        """The chosen optimiser and schedule over the trainer's own number of steps."""
         total = int(self.trainer.estimated_stepping_batches)
         return make_optimizer(self, self.optim_config, max(total, 1))
 
@@ -38,14 +52,36 @@ class _Module(pl.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip by norm, and log the norm that it had: both take the same pass over the weights."""
-        limit = gradient_clip_val or float("inf")
-        norm = nn.utils.clip_grad_norm_(self.parameters(), limit)
-        self.log("grad_norm", norm)
+        """Clip, and log the norm that the gradient had; Lightning calls this in every step.
+
+        Raises:
+            ValueError: The trainer has thresholds of its own, which would not be kept.
+        """
+        if gradient_clip_val is not None:
+            raise ValueError(
+                f"gradient_clip_val={gradient_clip_val} of the Trainer is not read; set the "
+                "module's clipping instead, as core.training.fit does"
+            )
+        self.last_grad_norm = clip_gradients(
+            self.parameters(),
+            norm=self.clipping.norm,
+            value=self.clipping.value,
+            adaptive=self.clipping.adaptive,
+        )
+        self.log("grad_norm", self.last_grad_norm)
+
+    def penalized(self, loss: Tensor) -> Tensor:
+        """The loss with the penalties that were chosen: what is minimised, but not logged."""
+        config = self.optim_config
+        if config.l1 > 0:
+            loss = loss + config.l1 * l1_penalty(self)
+        if config.l2 > 0:
+            loss = loss + config.l2 * l2_penalty(self)
+        return loss
 
 
-class Seq2SeqModule(_Module):
-    """Cross-entropy training of a `Seq2Seq`.
+class Seq2SeqModule(TaskModule):
+    """Cross-entropy training of an encoder-decoder.
 
     Args:
         vocab_size: Tokens, PAD among them.
@@ -69,7 +105,7 @@ class Seq2SeqModule(_Module):
             {"vocab_size": vocab_size, "model": asdict(model), "label_smoothing": label_smoothing}
         )
         self.label_smoothing = label_smoothing
-        self.model = Seq2Seq(vocab_size, model)
+        self.model = make_seq2seq(vocab_size, model)
 
     def training_step(self, batch: Seq2SeqBatch, _: int) -> Tensor:
         """Mean cross-entropy per real target token, smoothed, in nats."""
@@ -78,7 +114,7 @@ class Seq2SeqModule(_Module):
             logits.float(), target, label_smoothing=self.label_smoothing
         )
         self.log("train_loss", loss, prog_bar=True, batch_size=len(target))
-        return loss
+        return self.penalized(loss)
 
     def validation_step(self, batch: Seq2SeqBatch, _: int) -> None:
         """Mean cross-entropy per real target token, in nats."""
@@ -87,7 +123,7 @@ class Seq2SeqModule(_Module):
         self.log("val_loss", loss, prog_bar=True, batch_size=len(target))
 
 
-class ForecastModule(_Module):
+class ForecastModule(TaskModule):
     """Pinball training of a `Forecaster`, in units of the trailing volatility.
 
     Args:
@@ -121,8 +157,61 @@ class ForecastModule(_Module):
         """Mean pinball loss over horizons and levels."""
         loss = self._loss(batch)
         self.log("train_loss", loss, prog_bar=True, batch_size=len(batch.inputs))
-        return loss
+        return self.penalized(loss)
 
     def validation_step(self, batch: ForecastBatch, _: int) -> None:
         """Mean pinball loss over horizons and levels."""
         self.log("val_loss", self._loss(batch), prog_bar=True, batch_size=len(batch.inputs))
+
+
+class SequenceModule(TaskModule):
+    """Training of a `SequenceModel` on a task that tests memory.
+
+    Args:
+        input_size: Features per step.
+        output_size: Numbers or classes per answer.
+        model: The stack's choices.
+        optim: The optimiser's choices.
+        loss: `mse`, or `cross_entropy` over classes.
+        reading: What the answer is read from.
+        label_smoothing: As for `Seq2SeqModule`.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int,
+        model: RecurrentConfig,
+        optim: OptimConfig,
+        *,
+        loss: Literal["mse", "cross_entropy"],
+        reading: Reading = "last",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(optim)
+        self.loss = loss
+        self.label_smoothing = label_smoothing
+        self.model = SequenceModel(input_size, output_size, model, reading)
+
+    def training_step(self, batch: SequenceBatch, _: int) -> Tensor:
+        """Mean loss over the answers."""
+        return self.penalized(self._loss(batch, self.label_smoothing))
+
+    def validation_step(self, batch: SequenceBatch, _: int) -> None:
+        """The loss, and the task's score."""
+        self.log("val_loss", self._loss(batch), batch_size=len(batch.inputs))
+        self.log("val_score", self.score(batch), batch_size=len(batch.inputs))
+
+    def score(self, batch: SequenceBatch) -> Tensor:
+        """Share right where there is one class a row, else the loss."""
+        if self.loss == "mse" or batch.target.ndim > 1:
+            return self._loss(batch)
+        return (self.model(batch.inputs).argmax(-1) == batch.target).float().mean()
+
+    def _loss(self, batch: SequenceBatch, label_smoothing: float = 0.0) -> Tensor:
+        answers = self.model(batch.inputs)
+        if self.loss == "mse":
+            return nn.functional.mse_loss(answers, batch.target)
+        return nn.functional.cross_entropy(
+            answers.flatten(0, -2), batch.target.flatten(), label_smoothing=label_smoothing
+        )

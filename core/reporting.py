@@ -1,13 +1,18 @@
 """One HTML file with tables, plots and text that opens anywhere, without a network."""
 
+import base64
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from core.plain import plain
 from core.runs import write_text
 
 _STYLE = """
@@ -27,12 +32,14 @@ class Section:
         text: Paragraphs, split at empty lines.
         table: Aligned text, shown as it is.
         figures: Plots below the table.
+        numbers: What the plots show, as a reader can save it in JSON; None for nothing.
     """
 
     title: str
     text: str = ""
     table: str = ""
     figures: Sequence[go.Figure] = ()
+    numbers: Any = None
 
 
 def write_report(path: Path, title: str, sections: Sequence[Section]) -> None:
@@ -57,4 +64,17 @@ def write_report(path: Path, title: str, sections: Sequence[Section]) -> None:
         parts += [
             figure.to_html(full_html=False, include_plotlyjs=False) for figure in section.figures
         ]
+        if section.numbers is not None:
+            parts.append(_saveable(section))
     write_text(path, "\n".join([*parts, "</body></html>\n"]))
+
+
+def _saveable(section: Section) -> str:
+    """A link that saves a section's numbers: they stand in the page itself."""
+    text = json.dumps(plain(section.numbers), allow_nan=False)
+    data = base64.b64encode(text.encode()).decode()
+    name = re.sub(r"[^a-z0-9]+", "-", section.title.lower()).strip("-")
+    return (
+        f"<p><a download='{name}.json' href='data:application/json;base64,{data}'>"
+        "Save the numbers behind this section (JSON)</a></p>"
+    )

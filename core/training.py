@@ -15,7 +15,10 @@ import torch
 from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
+from core.clipping import Clipping
 from core.loading import BatchLoader
+from core.modules import TaskModule
+from core.monitor import GradientMonitor
 from core.resuming import (
     BestWeights,
     LoaderState,
@@ -38,7 +41,11 @@ class TrainerConfig:
         patience: Validations without a better val_loss before training stops early; 0 switches
             early stopping off.
         clip_norm: Largest gradient norm of a step (Pascanu et al. 2013, arXiv:1211.5063,
-            algorithm 1); 0 switches clipping off.
+            algorithm 1); 0 switches it off.
+        clip_value: Largest absolute value of a gradient's entry, before clipping by norm; 0
+            switches it off.
+        clip_adaptive: Largest norm of a unit's gradient as a share of its weights' norm (Brock et
+            al. 2021, arXiv:2102.06171, eq. 3), before both; 0 switches it off.
         precision: `auto` takes bf16-mixed where the processor multiplies bf16 matrices in
             hardware (CUDA, or a CPU with AMX), else 32-true.
         checkpoint_steps: Optimiser steps between checkpoints for `--resume`, at least 1.
@@ -50,6 +57,8 @@ class TrainerConfig:
     max_minutes: float = 0.0
     patience: int = 3
     clip_norm: float = 1.0
+    clip_value: float = 0.0
+    clip_adaptive: float = 0.0
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     checkpoint_steps: int = 200
     seed: int = 0
@@ -61,15 +70,24 @@ class TrainerConfig:
                 f"max_epochs={self.max_epochs} and checkpoint_steps={self.checkpoint_steps} "
                 "must be at least 1"
             )
-        if self.max_minutes < 0 or self.patience < 0 or self.clip_norm < 0:
+        if self.max_minutes < 0 or self.patience < 0:
             raise ValueError(
-                f"max_minutes={self.max_minutes}, patience={self.patience} and "
-                f"clip_norm={self.clip_norm} must be 0 or more"
+                f"max_minutes={self.max_minutes} and patience={self.patience} must be 0 or more"
+            )
+        if not (self.clip_norm >= 0 and self.clip_value >= 0 and self.clip_adaptive >= 0):
+            raise ValueError(
+                f"clip_norm={self.clip_norm}, clip_value={self.clip_value} and "
+                f"clip_adaptive={self.clip_adaptive} must be 0 or more; 0 switches it off"
             )
         if self.precision not in ("auto", "32-true", "bf16-mixed"):
             raise ValueError(
                 f"precision={self.precision!r} is unknown; choose auto, 32-true or bf16-mixed"
             )
+
+    @property
+    def clipping(self) -> Clipping:
+        """The three thresholds of gradient clipping."""
+        return Clipping(norm=self.clip_norm, value=self.clip_value, adaptive=self.clip_adaptive)
 
 
 @dataclass(frozen=True)
@@ -110,7 +128,7 @@ def keep_freed_memory() -> None:
 
 
 def fit(
-    module: pl.LightningModule,
+    module: TaskModule,
     loaders: tuple[BatchLoader[Any], Iterable[Any]],
     config: TrainerConfig,
     run_dir: Path,
@@ -130,6 +148,7 @@ def fit(
         Time, steps and the best validation loss.
     """
     keep_freed_memory()
+    module.clipping = config.clipping
     checkpoints = run_dir / "checkpoints"
     last = checkpoints / "last.ckpt"
     if resume and not last.exists():
@@ -142,6 +161,7 @@ def fit(
         enable_version_counter=False,
     )
     callbacks: list[pl.Callback] = [best, RandomState(), LoaderState(loaders[0])]
+    callbacks.append(GradientMonitor(run_dir / "logs" / "gradients.json"))
     if config.patience:
         callbacks.append(StaysStopped("val_loss", patience=config.patience, check_finite=True))
     callbacks.append(ResumePoint(last, config.checkpoint_steps))
@@ -161,7 +181,6 @@ def fit(
         precision=resolve_precision(config.precision),
         max_epochs=config.max_epochs,
         max_time=timedelta(minutes=config.max_minutes) if config.max_minutes else None,
-        gradient_clip_val=config.clip_norm or None,
         callbacks=callbacks,
         logger=[csv_logger, TensorBoardLogger(run_dir / "logs", "", "")],
         log_every_n_steps=10,

@@ -113,9 +113,10 @@ def stocks(tmp_path_factory):
 def command(capfd) -> Callable[..., SimpleNamespace]:
     """Call a console script in this process: `code`, `out`, `err`."""
     from apps.chatbot.__main__ import VERBS as CHATBOT
+    from apps.gradient_lab.__main__ import VERBS as GRADIENT_LAB
     from apps.stock_forecast.__main__ import VERBS as STOCK_FORECAST
 
-    verbs = {"chatbot": CHATBOT, "stock-forecast": STOCK_FORECAST}
+    verbs = {"chatbot": CHATBOT, "stock-forecast": STOCK_FORECAST, "gradient-lab": GRADIENT_LAB}
 
     def call_script(name: str, *words: object) -> SimpleNamespace:
         capfd.readouterr()

@@ -53,3 +53,24 @@ def test_a_spoilt_run_is_told_in_words(app, open_page, tmp_path):
     page = open_page(app, run)
     assert not page.exception
     assert "cannot be used" in page.error[0].value
+
+
+def test_the_lab_trains_while_it_draws_and_says_how_it_ended(open_page):
+    page = open_page("gradient_lab")
+    assert not page.exception
+    length, _, steps = page.sidebar.select_slider
+    length.set_value(20)
+    steps.set_value(200)
+    page.button[0].click().run(timeout=200)
+    assert not page.exception
+    assert len(page.get("plotly_chart")) == 2
+    told = [element.value for element in [*page.success, *page.warning]]
+    assert len(told) == 1
+    assert "without reading 0.1667" in told[0]
+
+
+def test_the_lab_offers_a_cell_only_the_starts_that_it_can_have(open_page):
+    page = open_page("gradient_lab")
+    page.sidebar.selectbox[1].set_value("mingru").run()
+    assert not page.exception
+    assert page.sidebar.selectbox[2].options == ["default", "forget", "chrono"]

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from apps.chatbot.baselines import TfidfRetrieval, most_frequent_replies, rule_replies
-from apps.chatbot.inference import Answers, Chatbot
+from apps.chatbot.inference import Answers, Chatbot, Reply
 from core.batch import Seq2SeqBatch
 from core.cli import verb
 from core.progress import progress
@@ -34,6 +34,7 @@ from data.text import pad_batch
 
 logger = logging.getLogger(__name__)
 LATENCY_SAMPLES = 30
+LENGTHS = ("short", "middle", "long")
 
 
 def table(result: dict[str, Any]) -> str:
@@ -78,10 +79,21 @@ def evaluate(
 
 def score_model(bot: Chatbot, pairs: Sequence[Pair], references: Sequence[str]) -> dict[str, Any]:
     """Every metric of a chatbot on these pairs."""
+    return score_replies(bot, answer_all(bot, pairs), pairs, references)
+
+
+def answer_all(bot: Chatbot, pairs: Sequence[Pair]) -> list[Reply]:
+    """A chatbot's replies to these pairs, with a bar."""
     with progress("replies", len(pairs)) as advance:
-        replies = bot.reply_all(
+        return bot.reply_all(
             [pair.dialogue for pair in pairs], [pair.position for pair in pairs], advance=advance
         )
+
+
+def score_replies(
+    bot: Chatbot, replies: Sequence[Reply], pairs: Sequence[Pair], references: Sequence[str]
+) -> dict[str, Any]:
+    """Every metric of a chatbot that gave these replies to these pairs."""
     return {
         "num_pairs": len(pairs),
         "perplexity": perplexity(bot, pairs),
@@ -111,13 +123,50 @@ def score_texts(
         spans = [text[start:end] for start, end, _ in mask_once(text)]
         invented += any(not any(span in value for value in values) for span in spans)
     return {
-        "bleu": sacrebleu.corpus_bleu(list(texts), [list(references)]).score,
-        "chrf": sacrebleu.corpus_chrf(list(texts), [list(references)]).score,
+        **overlap(texts, references),
         "distinct_2": distinct_n(texts, 2),
         "repetition_rate": repetition_rate(texts),
         "entity_accuracy": right / wanted if wanted else None,
         "hallucinated_entity_rate": invented / len(texts),
     }
+
+
+def overlap(texts: Sequence[str], references: Sequence[str]) -> dict[str, float | None]:
+    """BLEU and chrF of the whole corpus; None without a text."""
+    if not texts:
+        return {"bleu": None, "chrf": None}
+    return {
+        "bleu": sacrebleu.corpus_bleu(list(texts), [list(references)]).score,
+        "chrf": sacrebleu.corpus_chrf(list(texts), [list(references)]).score,
+    }
+
+
+def score_by_length(
+    texts: Sequence[str], references: Sequence[str], lengths: Sequence[int]
+) -> dict[str, dict[str, Any]]:
+    """BLEU and chrF of the replies to short, middle and long sources.
+
+    Args:
+        texts: Replies with the user's own entities put back.
+        references: What the agent wrote.
+        lengths: Tokens of each source.
+
+    Returns:
+        By name: `tokens` (fewest and most), `num_pairs`, `bleu`, `chrf`. Sources of one length stay
+        together, so that a third may be empty: then all but `num_pairs` is None.
+    """
+    bounds = np.quantile(lengths, [1 / 3, 2 / 3], method="lower")
+    third = np.searchsorted(bounds, lengths)  # 0 up to the first bound, 1 up to the second
+    scores: dict[str, dict[str, Any]] = {}
+    for number, name in enumerate(LENGTHS):
+        rows = np.flatnonzero(third == number).tolist()
+        own = [lengths[row] for row in rows]
+        scores[name] = {
+            "tokens": [min(own), max(own)] if own else None,
+            "num_pairs": len(own),
+            **overlap([texts[row] for row in rows], [references[row] for row in rows]),
+        }
+    return scores
 
 
 @torch.inference_mode()

@@ -13,7 +13,8 @@ import torch
 from apps.chatbot.baselines import TfidfRetrieval
 from apps.chatbot.datamodule import TextConfig
 from core.decoding import DecodingConfig, Hypothesis, beam_search
-from core.nn.seq2seq import Seq2Seq, Seq2SeqConfig
+from core.nn.seq2seq import EncoderDecoder, Seq2SeqConfig
+from core.nn.transformer import make_seq2seq
 from core.runs import Run, load_run
 from data.dialogues import (
     Dialogue,
@@ -65,7 +66,7 @@ class Chatbot:
 
     def __init__(
         self,
-        model: Seq2Seq,
+        model: EncoderDecoder,
         tokenizer: Tokenizer,
         text: TextConfig,
         decoding: DecodingConfig,
@@ -86,7 +87,7 @@ class Chatbot:
             ValueError: The weights do not fit the configuration.
         """
         tokenizer = Tokenizer.from_json(run.preprocessor["tokenizer"])
-        model = Seq2Seq(tokenizer.vocab_size, Seq2SeqConfig(**run.config["model"]))
+        model = make_seq2seq(tokenizer.vocab_size, Seq2SeqConfig(**run.config["model"]))
         run.load_weights(model)
         decoding = DecodingConfig(**run.config["decoding"])
         if beam_size is not None:

@@ -1,36 +1,54 @@
-"""The candidates side by side: classical forecasts and the three recurrent cells."""
+"""The candidates side by side: classical forecasts, recurrent cells and a Transformer."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from apps.stock_forecast.datamodule import PriceDataModule
-from apps.stock_forecast.evaluate import (
-    Scores,
-    best_baseline,
-    mean_ratio,
-    score_baselines,
-    score_model,
-)
+from apps.stock_forecast.evaluate import predict
+from apps.stock_forecast.held_out import HeldOut
 from apps.stock_forecast.inference import APP
 from apps.stock_forecast.train import OPTIM, TRAINER, Recipe, train_on
 from core.cli import verb
-from core.comparison import Candidate, Row, choose, format_table
+from core.comparison import Candidate, Row, choose, format_table, numbers
 from core.comparison import compare as compare_candidates
+from core.comparison_report import ByLength, length_table, write_comparison
+from core.diagnostics import lag_metrics, spread_rows
 from core.nn.forecaster import ForecasterConfig
-from core.nn.recurrent import CellName
 from core.optim import OptimConfig
 from core.runs import new_run_dir
 from core.training import TrainerConfig
 from data.windows import WindowConfig
 
 BASELINES = ("random_walk", "ewma", "garch", "historical")
-CELLS: tuple[CellName, ...] = ("rnn", "lstm", "gru")
+NETWORKS: dict[str, dict[str, Any]] = {
+    "rnn": {"cell": "rnn"},
+    "lstm": {"cell": "lstm"},
+    "gru": {"cell": "gru"},
+    "transformer": {"architecture": "transformer"},
+}
+CONTEXT_TEXT = """\
+Quality by context: each network is trained once with so many trading days to read, from the same
+start, and scored on the test days that have the longest of these contexts. crps_relative is the
+mean over the horizons of the CRPS over the random walk's on the same days: lower is better. What
+the baselines read does not depend on the context. A longer context leaves a few examples fewer to
+train on."""
+BY_CONTEXT = ByLength(
+    "crps_relative",
+    "context (trading days)",
+    CONTEXT_TEXT,
+    lambda row: row["metrics"]["by_context"],
+)
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The comparison for people; the last column divides by the best baseline."""
+    """Scores, then quality by context beside the gradient by lag."""
+    return f"{score_table(rows)}\n\n{length_table(rows, BY_CONTEXT)}"
+
+
+def score_table(rows: Sequence[Row]) -> str:
+    """The main scores; the last column divides by the best baseline."""
     baselines = {row["name"]: row["metrics"] for row in rows if row["name"] in BASELINES}
     best = min(baselines, key=lambda name: baselines[name]["crps_relative"], default="")
     return format_table(rows, ("crps_relative", "coverage_80_mean"), best, "crps_relative")
@@ -44,6 +62,7 @@ def compare(
     news: Path | None = None,
     candidates: str = "all",
     seeds: int = 3,
+    contexts: str = "20,60,250",
     windows: WindowConfig = WindowConfig(),
     model: ForecasterConfig = ForecasterConfig(),
     optim: OptimConfig = OPTIM,
@@ -51,55 +70,85 @@ def compare(
 ) -> list[Row]:
     """Train and score candidates on the same data with the same budget.
 
+    The metrics are those of `evaluate`, their means, and `by_context`: `crps_relative` with each
+    context, on the same test days. A recurrent network has `gradient_by_lag` as well, at
+    `windows.context_length`: `lag`, `hidden` and, of an LSTM, `cell`; the others lack the key. The
+    run folder gets `compare.json`, the rows, and `compare.html`.
+
+    Every network is trained once more for each context but `windows.context_length`, and the time
+    of a training grows with the context: the three of the default take five to six times as long as
+    60 days alone. A row's seconds hold them all.
+
     Args:
         data: As for `train`.
-        run: Folder for one run per network and seed; left out: runs/stock_forecast/<time>-compare.
+        run: Folder for one run per network, context and seed; left out:
+            runs/stock_forecast/<time>-compare.
         news: As for `train`.
         candidates: Names such as garch,gru, or all: random_walk, ewma, garch, historical, rnn,
-            lstm, gru.
+            lstm, gru, transformer.
         seeds: How many seeds each network is trained with.
+        contexts: Days of context to compare, comma-separated, each at least 2; `60` alone trains
+            nothing twice.
         windows: Context, horizons, split.
-        model: The networks; the cell is the candidate's.
+        model: The networks; `architecture` and `cell` are the candidate's.
         optim: The optimiser.
         trainer: Length and clipping; the seed is the comparison's.
     """
-    names = choose((*BASELINES, *CELLS), candidates)
+    names = choose((*BASELINES, *NETWORKS), candidates)
+    lengths = sorted(numbers(contexts, "contexts"))
     folder = new_run_dir(APP, "compare", run)
-    datamodule = PriceDataModule.from_source(data, news, windows)
-    classical = score_baselines(datamodule, datamodule, datamodule.rows("test"))
-
-    def network(cell: CellName) -> Callable[[int], tuple[int, Mapping[str, Any]]]:
-        def score_seed(seed: int) -> tuple[int, Mapping[str, Any]]:
-            recipe = Recipe(
-                model=replace(model, cell=cell), optim=optim, trainer=replace(trainer, seed=seed)
-            )
-            run_dir = folder / f"{cell}-seed{seed}"
-            network = train_on(datamodule, recipe, {"data": data, "news": news}, run_dir)
-            scores = score_model(network, datamodule, datamodule.rows("test"))
-            return sum(p.numel() for p in network.parameters()), summarize(scores, classical)
-
-        return score_seed
-
-    def fixed(name: str) -> Callable[[int], tuple[int, Mapping[str, Any]]]:
-        return lambda _: (0, summarize(classical[name], classical))
-
-    chosen = [
-        Candidate(name, network(name) if name in CELLS else fixed(name), name in CELLS)
-        for name in names
-    ]
-    return compare_candidates(chosen, seeds)
+    test = HeldOut.prepare(PriceDataModule.from_source(data, news, windows), lengths)
+    recipe = Recipe(model=model, optim=optim, trainer=trainer)
+    source = {"data": data, "news": news}
+    rows = compare_candidates(
+        [
+            _network(name, test, recipe, source, folder)
+            if name in NETWORKS
+            else _baseline(name, test)
+            for name in names
+        ],
+        seeds,
+    )
+    title = "Price ranges: the candidates side by side"
+    write_comparison(folder, title, rows, score_table(rows), BY_CONTEXT)
+    return rows
 
 
-def summarize(scores: Scores, classical: dict[str, Scores]) -> dict[str, Any]:
-    """Scores by horizon, and their means beside the baselines.
+def _baseline(name: str, test: HeldOut) -> Candidate:
+    def score(_: int) -> tuple[int, Mapping[str, Any]]:
+        quantiles = test.forecasts[name]
+        value = test.crps_relative(quantiles[test.is_common])
+        by_context = {str(context): value for context in test.contexts}
+        return 0, {**test.metrics(quantiles), "by_context": by_context}
 
-    `crps_relative` is the mean over horizons of the CRPS over the random walk's,
-    `crps_ratio` the same over the best baseline's.
-    """
-    covered = scores["coverage_80"].values()
-    return {
-        **scores,
-        "crps_relative": mean_ratio(scores, classical["random_walk"]),
-        "crps_ratio": mean_ratio(scores, classical[best_baseline(classical)]),
-        "coverage_80_mean": sum(covered) / len(covered),
-    }
+    return Candidate(name, score, is_seeded=False)
+
+
+def _network(
+    name: str, test: HeldOut, recipe: Recipe, source: dict[str, Any], folder: Path
+) -> Candidate:
+    model = replace(recipe.model, **{"architecture": "recurrent", **NETWORKS[name]})
+    datamodule = test.datamodule
+
+    def score(seed: int) -> tuple[int, Mapping[str, Any]]:
+        own = replace(recipe, model=model, trainer=replace(recipe.trainer, seed=seed))
+        network = train_on(datamodule, own, source, folder / f"{name}-seed{seed}")
+        quantiles = predict(network, datamodule, test.rows)
+        by_context = {}
+        for context in test.contexts:
+            if context == datamodule.config.context_length:
+                common = quantiles[test.is_common]
+            else:
+                other = datamodule.at_context(context)
+                run_dir = folder / f"{name}-context{context}-seed{seed}"
+                common = predict(train_on(other, own, source, run_dir), other, test.common)
+            by_context[str(context)] = test.crps_relative(common)
+        measured = test.rows[spread_rows(len(test.rows))]
+        metrics = {
+            **test.metrics(quantiles),
+            "by_context": by_context,
+            **lag_metrics(network.encoder, datamodule.batch(measured).inputs),
+        }
+        return sum(p.numel() for p in network.parameters()), metrics
+
+    return Candidate(name, score, is_seeded=True)

@@ -1,5 +1,6 @@
 """Prices -> features -> split by date -> batches; what a run keeps of them."""
 
+import copy
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -221,6 +222,18 @@ class PriceDataModule:
         """Every row from a date on whose context and shortest outcome exist."""
         shortest = self.config.horizons[0]
         return example_rows(self.history, self.config, start=start, horizon=shortest)
+
+    def at_context(self, context_length: int) -> "PriceDataModule":
+        """The same prices, split and scaling, read through windows of another length.
+
+        Rows keep their numbers, so that contexts can be compared on the same ones.
+
+        Args:
+            context_length: Trading days that a forecast reads, at least 2.
+        """
+        other = copy.copy(self)
+        other.config = replace(self.config, context_length=context_length)
+        return other
 
     def batch(self, rows: Rows) -> ForecastBatch:
         """Gather the windows that end at the given rows."""

@@ -58,8 +58,12 @@ def score(
 
 def score_model(model: torch.nn.Module, datamodule: PriceDataModule, rows: Rows) -> Scores:
     """Score a network on the given rows."""
+    return score_rows(predict(model, datamodule, rows), datamodule, rows)
+
+
+def score_rows(quantiles: Tensor, datamodule: PriceDataModule, rows: Rows) -> Scores:
+    """Score quantile forecasts, (B, P, Q), that were made from the given rows."""
     horizons = datamodule.config.horizons
-    quantiles = predict(model, datamodule, rows)
     target = torch.from_numpy(target_of(datamodule.history, rows, horizons)).double()
     return score(quantiles.double(), target, horizons, datamodule.fitted.naive_mae)
 
@@ -77,13 +81,18 @@ def score_baselines(
     training: PriceDataModule, datamodule: PriceDataModule, rows: Rows
 ) -> dict[str, Scores]:
     """Score the classical baselines, fitted on the training part, on the given rows."""
-    horizons, fitted = datamodule.config.horizons, training.fitted
-    baselines = Baselines(training.history, fitted.validation_start, horizons)
-    target = torch.from_numpy(target_of(datamodule.history, rows, horizons)).double()
-    return {
-        name: score(torch.from_numpy(quantiles), target, horizons, fitted.naive_mae)
-        for name, quantiles in baselines.forecast(datamodule.history, rows).items()
-    }
+    forecasts = predict_baselines(training, datamodule, rows)
+    return {name: score_rows(found, datamodule, rows) for name, found in forecasts.items()}
+
+
+def predict_baselines(
+    training: PriceDataModule, datamodule: PriceDataModule, rows: Rows
+) -> dict[str, Tensor]:
+    """Quantiles of the baselines, fitted on the training part, each (B, P, Q)."""
+    horizons = datamodule.config.horizons
+    baselines = Baselines(training.history, training.fitted.validation_start, horizons)
+    forecasts = baselines.forecast(datamodule.history, rows)
+    return {name: torch.from_numpy(quantiles) for name, quantiles in forecasts.items()}
 
 
 def mean_ratio(scores: Scores, reference: Scores) -> float:

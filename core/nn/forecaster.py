@@ -1,4 +1,4 @@
-"""A recurrent encoder and a head for quantiles at several horizons at once."""
+"""An encoder and a head for quantiles at several horizons at once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,20 +7,36 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from core.nn.recurrent import CellName, RecurrentConfig, RecurrentStack
+from core.nn.architecture import ArchitectureConfig
+from core.nn.initialization import CellName
+from core.nn.multi_head import check_heads
+from core.nn.recurrent import RecurrentStack
+from core.nn.transformer import TransformerEncoder
+from core.nn.transformer_layers import TransformerConfig
 
 LEVELS = tuple(round(0.05 * step, 2) for step in range(1, 20))  # 0.05, 0.10 ... 0.95
 LARGEST_CORRECTION = 1.0  # of a logarithm: a width changes by a factor of e at most
 SHIFT_REACH, GAP_REACH = 0.1, 0.2  # of the width's: direction and shape are mostly noise
+FEEDFORWARD_RATIO = 4  # as in Vaswani et al. 2017
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForecasterConfig(RecurrentConfig):
-    """What a person chooses about a forecaster; see `RecurrentConfig`."""
+class ForecasterConfig(ArchitectureConfig):
+    """What a person chooses about a forecaster; see `ArchitectureConfig`.
+
+    Attributes:
+        hidden_size: Units per layer and direction; of a Transformer, its width, whose feed-forward
+            parts are FEEDFORWARD_RATIO times as wide.
+    """
 
     cell: CellName = "gru"
     hidden_size: int = 32
     dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.architecture == "transformer":
+            check_heads("hidden_size", self.hidden_size, self.num_heads)
 
 
 class Forecaster(nn.Module):
@@ -72,7 +88,7 @@ class Forecaster(nn.Module):
         self.config = config
         self.horizons = tuple(horizons)
         self.middle = LEVELS.index(0.5)
-        self.encoder = RecurrentStack(input_size, config)
+        self.encoder = make_encoder(input_size, config)
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(self.encoder.output_size, len(horizons) * (len(LEVELS) + 1))
         nn.init.zeros_(self.head.weight)
@@ -102,6 +118,28 @@ class Forecaster(nn.Module):
         above = gaps[..., self.middle :].cumsum(-1)
         from_median = torch.cat([below, torch.zeros_like(shift), above], dim=-1)  # (B, P, Q)
         return self.base_median[:, None] + SHIFT_REACH * reach * shift + from_median
+
+
+def make_encoder(input_size: int, config: ForecasterConfig) -> RecurrentStack | TransformerEncoder:
+    """Build the encoder of the chosen architecture.
+
+    Args:
+        input_size: Features per day.
+        config: The choices.
+    """
+    match config.architecture:
+        case "recurrent":
+            return RecurrentStack(input_size, config)
+        case "transformer":
+            sizes = TransformerConfig(
+                width=config.hidden_size,
+                feedforward_size=FEEDFORWARD_RATIO * config.hidden_size,
+                num_heads=config.num_heads,
+                num_layers=config.num_layers,
+                dropout=config.dropout,
+                is_causal=not config.bidirectional,
+            )
+            return TransformerEncoder(input_size, sizes)
 
 
 def bounded(x: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Encoder-decoder with attention: encode once, then decode step by step or all at once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import torch
@@ -8,33 +8,52 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from core.batch import PAD_ID, Seq2SeqBatch
-from core.nn.attention import AttentionKind, make_attention
+from core.nn.architecture import ArchitectureConfig
+from core.nn.attention import ATTENTION_KINDS, AttentionKind, make_attention
+from core.nn.masking import real_positions
+from core.nn.multi_head import check_heads
 from core.nn.recurrent import RecurrentConfig, RecurrentStack, StackState
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seq2SeqConfig(RecurrentConfig):
+class Seq2SeqConfig(ArchitectureConfig):
     """What a person chooses about an encoder-decoder.
 
     Attributes:
+        hidden_size: Units per layer and direction; of a Transformer, of its feed-forward parts.
         embedding_size: Width of the word vectors, which the output layer shares (Press & Wolf
-            2017, arXiv:1608.05859), at least 1.
-        attention: `general` (fast), `additive`, or `none`: then the decoder knows the source by
-            its starting state alone, as in Sutskever et al. 2014 (arXiv:1409.3215).
+            2017, arXiv:1608.05859), at least 1; a Transformer is as wide throughout.
+        attention: `general` (fast), `dot`, `additive`, `concat`, `local_monotonic`,
+            `local_predictive`, see `core.nn.attention`; or `none`: then the decoder knows the
+            source by its starting state alone, as in Sutskever et al. 2014 (arXiv:1409.3215).
+            A Transformer has its own.
+        attention_window: Of the local kinds: source tokens read to either side of the centre, at
+            least 1.
         bidirectional: Whether the encoder reads both ways; the decoder never does.
     """
 
     embedding_size: int = 128
     attention: AttentionKind = "general"
+    attention_window: int = 10
     bidirectional: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.embedding_size < 1:
             raise ValueError(f"embedding_size={self.embedding_size} must be at least 1")
-        if self.attention not in ("additive", "general", "none"):
+        if self.attention not in ATTENTION_KINDS:
             raise ValueError(
-                f"attention={self.attention!r} is unknown; choose additive, general or none"
+                f"attention={self.attention!r} is unknown; choose one of "
+                f"{', '.join(ATTENTION_KINDS)}"
+            )
+        if self.attention_window < 1:
+            raise ValueError(f"attention_window={self.attention_window} must be at least 1")
+        if self.architecture == "transformer":
+            check_heads("embedding_size", self.embedding_size, self.num_heads)
+        elif self.attention == "dot" and self.bidirectional:
+            raise ValueError(
+                "attention='dot' needs an encoder as wide as the decoder, and bidirectional=True "
+                "makes it twice as wide; set bidirectional to false or choose general"
             )
 
 
@@ -56,11 +75,8 @@ class Memory(NamedTuple):
         return Memory(*(part.index_select(0, rows) for part in self))
 
 
-class Seq2Seq(nn.Module):
-    """Bidirectional recurrent encoder, recurrent decoder, attention after the decoder's layers.
-
-    The decoder's recurrence does not read the attended context (Luong et al. 2015 without input
-    feeding), so that training runs all target steps in one fused call.
+class EncoderDecoder(nn.Module):
+    """What both architectures share: the tied embedding, a single step, teacher forcing.
 
     Args:
         vocab_size: Tokens, PAD among them.
@@ -73,22 +89,6 @@ class Seq2Seq(nn.Module):
         self.embedding = nn.Embedding(vocab_size, config.embedding_size, padding_idx=PAD_ID)
         nn.init.normal_(self.embedding.weight, std=config.embedding_size**-0.5)
         self.dropout = nn.Dropout(config.dropout)
-        self.encoder = RecurrentStack(config.embedding_size, config)
-        memory_size = self.encoder.output_size
-        decoder = RecurrentConfig(
-            cell=config.cell,
-            hidden_size=config.hidden_size,
-            num_layers=config.num_layers,
-            residual=config.residual,
-            dropout=config.dropout,
-            start=config.start,
-        )
-        self.decoder = RecurrentStack(config.embedding_size, decoder)
-        parts = 2 if config.cell == "lstm" else 1
-        self.bridge = nn.Linear(memory_size, config.num_layers * parts * config.hidden_size)
-        self.attention = make_attention(config.attention, config.hidden_size, memory_size)
-        read_size = config.hidden_size + (memory_size if self.attention is not None else 0)
-        self.combine = nn.Linear(read_size, config.embedding_size)
         self.output_bias = nn.Parameter(torch.zeros(vocab_size))
 
     def encode(
@@ -106,30 +106,23 @@ class Seq2Seq(nn.Module):
         Raises:
             ValueError: A length of zero.
         """
-        embedded = self.dropout(self.embedding(source))  # (B, S, E)
-        values = self.encoder(embedded, lengths)  # (B, S, M)
-        steps = torch.arange(source.size(1), device=source.device)
-        valid_mask = steps.unsqueeze(0) < lengths.unsqueeze(1)  # (B, S)
-        keys = values if self.attention is None else self.attention.project(values)
-        summary = torch.tanh(self.bridge(self.encoder.last_state(values, lengths)))
-        parts = summary.chunk(summary.size(-1) // self.config.hidden_size, dim=-1)
-        per_layer = len(parts) // self.config.num_layers
-        state = tuple(
-            parts[layer * per_layer : (layer + 1) * per_layer]
-            for layer in range(self.config.num_layers)
-        )
-        return Memory(values, keys, valid_mask), state
+        raise NotImplementedError
 
     def decode(
         self, tokens: Int[Tensor, "B T"], state: StackState, memory: Memory
     ) -> tuple[Float[Tensor, "B T E"], StackState, Float[Tensor, "B T S"] | None]:
-        """Read T known target tokens and give the features that predict each next one."""
-        states, state = self.decoder.advance(self.dropout(self.embedding(tokens)), state)
-        if self.attention is None:
-            return self.dropout(torch.tanh(self.combine(states))), state, None
-        context, weights = self.attention(states, memory.keys, memory.values, memory.valid_mask)
-        features = torch.tanh(self.combine(torch.cat([states, context], dim=-1)))  # (B, T, E)
-        return self.dropout(features), state, weights
+        """Read T known target tokens and give the features that predict each next one.
+
+        Args:
+            tokens: Token ids.
+            state: The decoder's state before them.
+            memory: What `encode` gave.
+
+        Returns:
+            Features, the state after the tokens, and the attention weights (None without
+            attention).
+        """
+        raise NotImplementedError
 
     def logits(self, features: Float[Tensor, "*B E"]) -> Float[Tensor, "*B V"]:
         """Scores of every token, by the transposed embedding."""
@@ -164,3 +157,71 @@ class Seq2Seq(nn.Module):
         following = batch.target[:, 1:]
         valid_mask = following != PAD_ID  # (B, T-1)
         return self.logits(features[valid_mask]), following[valid_mask]
+
+
+class Seq2Seq(EncoderDecoder):
+    """Bidirectional recurrent encoder, recurrent decoder, attention after the decoder's layers.
+
+    The decoder's recurrence does not read the attended context (Luong et al. 2015 without input
+    feeding), so that training runs all target steps in one fused call. Its state is the stack's;
+    with `local_monotonic` attention a last entry counts the tokens that each row has read, (B,).
+
+    Args:
+        vocab_size: Tokens, PAD among them.
+        config: The choices.
+    """
+
+    def __init__(self, vocab_size: int, config: Seq2SeqConfig) -> None:
+        super().__init__(vocab_size, config)
+        self.encoder = RecurrentStack(config.embedding_size, config)
+        memory_size = self.encoder.output_size
+        self.decoder = RecurrentStack(config.embedding_size, decoder_config(config))
+        self.bridge = nn.Linear(memory_size, self.decoder.start_size)
+        self.attention = make_attention(
+            config.attention, config.hidden_size, memory_size, config.attention_window
+        )
+        self.counts_tokens = config.attention == "local_monotonic"
+        read_size = config.hidden_size + (memory_size if self.attention is not None else 0)
+        self.combine = nn.Linear(read_size, config.embedding_size)
+
+    def encode(
+        self, source: Int[Tensor, "B S"], lengths: Int[Tensor, " B"]
+    ) -> tuple[Memory, StackState]:
+        """Read the sources; arguments and results as in `EncoderDecoder.encode`."""
+        embedded = self.dropout(self.embedding(source))  # (B, S, E)
+        values = self.encoder(embedded, lengths)  # (B, S, M)
+        valid_mask = real_positions(lengths, source.size(1))  # (B, S)
+        keys = values
+        if self.attention is not None:
+            keys = self.attention.project(values, valid_mask)
+        summary = self.bridge(self.encoder.last_state(values, lengths))
+        state = self.decoder.start_state(torch.tanh(summary))
+        if self.counts_tokens:
+            state = (*state, (torch.zeros_like(lengths),))
+        return Memory(values, keys, valid_mask), state
+
+    def decode(
+        self, tokens: Int[Tensor, "B T"], state: StackState, memory: Memory
+    ) -> tuple[Float[Tensor, "B T E"], StackState, Float[Tensor, "B T S"] | None]:
+        """Read known target tokens; arguments and results as in `EncoderDecoder.decode`."""
+        positions = None
+        if self.counts_tokens:
+            state, (count,) = state[:-1], state[-1]
+            steps = torch.arange(tokens.size(1), device=tokens.device)
+            positions = count.unsqueeze(1) + steps  # (B, T)
+        states, state = self.decoder.advance(self.dropout(self.embedding(tokens)), state)
+        if positions is not None:
+            state = (*state, (positions[:, -1] + 1,))
+        if self.attention is None:
+            return self.dropout(torch.tanh(self.combine(states))), state, None
+        context, weights = self.attention(
+            states, memory.keys, memory.values, memory.valid_mask, positions
+        )
+        features = torch.tanh(self.combine(torch.cat([states, context], dim=-1)))  # (B, T, E)
+        return self.dropout(features), state, weights
+
+
+def decoder_config(config: RecurrentConfig) -> RecurrentConfig:
+    """The same choices of a recurrent stack, reading in one direction."""
+    chosen = {field.name: getattr(config, field.name) for field in fields(RecurrentConfig)}
+    return RecurrentConfig(**{**chosen, "bidirectional": False})

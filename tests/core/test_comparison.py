@@ -5,7 +5,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from core.comparison import Candidate, Row, choose, compare, format_table, interval
+from core.comparison import (
+    Candidate,
+    Row,
+    choose,
+    compare,
+    format_table,
+    geometric_mean,
+    interval,
+    numbers,
+)
 
 
 def candidate(name: str, is_seeded: bool, seen: list[tuple[str, int]]) -> Candidate:
@@ -63,6 +72,21 @@ def test_an_unknown_candidate_is_named_with_the_choice(wanted: str) -> None:
 def test_a_misspelled_candidate_is_told_from_the_right_ones() -> None:
     with pytest.raises(ValueError, match="'rnn,grru': grru is unknown"):
         choose(["rnn", "gru"], "rnn,grru")
+
+
+def test_numbers_keep_their_order_and_come_once() -> None:
+    assert numbers(" 250, 20,60,20,", "contexts") == [250, 20, 60]
+
+
+@pytest.mark.parametrize("words", ["", " , ", "20,x", "0", "-5", "2.5", "20;60", "²"])
+def test_what_is_no_whole_number_above_0_is_named(words: str) -> None:
+    with pytest.raises(ValueError, match="contexts=.* must be whole numbers above 0") as error:
+        numbers(words, "contexts")
+    assert repr(words) in str(error.value)
+
+
+def test_the_geometric_mean_goes_point_by_point_and_keeps_a_zero() -> None:
+    assert geometric_mean([[1.0, 4.0, 0.0], [1.0, 9.0, 5.0]]) == pytest.approx([1.0, 6.0, 0.0])
 
 
 def test_the_table_has_every_name_and_the_ratio_to_the_baseline() -> None:

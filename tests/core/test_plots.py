@@ -11,11 +11,22 @@ import pytest
 import torch
 
 from core.batch import ForecastBatch
+from core.comparison import interval
 from core.loading import BatchLoader
 from core.modules import ForecastModule
 from core.nn.forecaster import LEVELS, ForecasterConfig
 from core.optim import OptimConfig
-from core.plots import COLORS, gradient_norms, loss_curves, read_training_log, style
+from core.plots import (
+    COLORS,
+    SMALLEST,
+    NamedCurve,
+    gradient_norms,
+    lag_curves,
+    loss_curves,
+    quality_by_length,
+    read_training_log,
+    style,
+)
 from core.reporting import Section, write_report
 from core.training import TrainerConfig, fit
 
@@ -95,6 +106,44 @@ def test_style_names_the_axes_and_colours() -> None:
     found = (layout.title.text, layout.xaxis.title.text, layout.yaxis.title.text)
     assert found == ("A title", "days", "USD")
     assert layout.colorway == COLORS
+
+
+def test_lag_curves_are_relative_to_lag_1_and_dashed_for_the_cell_state() -> None:
+    lags = [0, 1, 2, 3]
+    figure = lag_curves(
+        [
+            NamedCurve("lstm", "hidden", lags, [9.0, 4.0, 2.0, 0.0]),
+            NamedCurve("lstm", "cell", lags, [9.0, 2.0, 2.0, 1.0]),
+            NamedCurve("rnn", "hidden", lags, [1.0, 0.0, 0.0, 0.0]),
+        ],
+        "Memory",
+    )
+    hidden, cell, rnn = figure.data
+    assert [trace.name for trace in figure.data] == ["lstm", "lstm, cell state", "rnn"]
+    assert list(hidden.x) == [1, 2, 3]
+    np.testing.assert_allclose(np.array(hidden.y), [1.0, 0.5, SMALLEST])
+    np.testing.assert_allclose(np.array(cell.y), [1.0, 1.0, 0.5])
+    np.testing.assert_allclose(np.array(rnn.y), SMALLEST)
+    assert (hidden.line.dash, cell.line.dash) == ("solid", "dash")
+    assert hidden.line.color == cell.line.color != rnn.line.color
+    assert figure.layout.yaxis.type == "log"
+    assert figure.layout.title.text == "Memory"
+
+
+def test_quality_by_length_shows_means_with_intervals_and_skips_what_is_missing() -> None:
+    values = {
+        "gru": {"20": [1.0, 2.0], "60": [], "250": [3.0]},
+        "ewma": {"20": [0.9], "60": [0.8], "250": [0.7]},
+    }
+    figure = quality_by_length(values, "days", "crps")
+    gru, ewma = figure.data
+    assert (list(gru.x), list(ewma.x)) == (["20", "250"], ["20", "60", "250"])
+    assert list(gru.y) == [1.5, 3.0]
+    assert list(gru.error_y.array) == pytest.approx([interval([1.0, 2.0])[1], 0.0])
+    assert figure.layout.xaxis.type == "category"
+    assert list(figure.layout.xaxis.categoryarray) == ["20", "60", "250"]
+    found = (figure.layout.xaxis.title.text, figure.layout.yaxis.title.text)
+    assert found == ("days", "crps")
 
 
 class Page(HTMLParser):

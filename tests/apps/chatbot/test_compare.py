@@ -1,6 +1,16 @@
 import json
+from types import SimpleNamespace
+
+import pytest
 
 from apps.chatbot import rules
+from apps.chatbot.compare import HeldOut, compare, table
+from apps.chatbot.datamodule import ChatDataModule
+from apps.chatbot.inference import Chatbot
+from core.cli import call
+from core.diagnostics import lag_metrics
+from core.plain import plain
+from core.runs import load_run
 from tests.conftest import TINY_CHAT
 
 
@@ -17,6 +27,7 @@ def test_every_candidate_has_its_row(chat, tmp_path, command):
         "lstm",
         "lstm_attention",
         "gru_attention",
+        "transformer",
     ]
     assert all(row.keys() >= {"name", "seed", "parameters", "seconds", "metrics"} for row in rows)
     trained = {row["name"]: row for row in rows if row["parameters"]}
@@ -43,3 +54,95 @@ def test_an_unknown_candidate_is_named(chat, command):
 def test_rules_answer_by_keyword_and_fall_back():
     assert "password" in rules.answer("I forgot my PASSWORD").lower()
     assert rules.answer("zzz") == rules.FALLBACK
+
+
+def of_many_lengths(source, path):
+    """The same dialogues with first messages of one to twelve words more."""
+    lines = []
+    for number, line in enumerate(source.read_text().splitlines()):
+        dialogue = json.loads(line)
+        dialogue["turns"][0]["text"] += " please" * (number % 12 + 1)
+        lines.append(json.dumps(dialogue))
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def compared(chat, tmp_path_factory):
+    """A comparison with a larger test part: `rows`, `folder` and how often it was answered."""
+    folder = tmp_path_factory.mktemp("compared") / "c"
+    data = of_many_lengths(chat.data, folder.with_name("d.jsonl"))
+    answered = []
+    real = Chatbot.reply_all
+
+    def counting(self, dialogues, positions=None, batch_size=64, advance=None):
+        answered.extend([len(dialogues)] if advance is not None else [])
+        return real(self, dialogues, positions, batch_size, advance)
+
+    words = ["--data", str(data), "--run", str(folder), "--seeds", "2", *TINY_CHAT]
+    words += ["--candidates", "tfidf,rnn,lstm,transformer", "--text.test_share", "0.3"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Chatbot, "reply_all", counting)
+        rows = call(compare, [*words, "--trainer.max_epochs", "1"], "compare")
+    return SimpleNamespace(rows=rows, folder=folder, answered=answered)
+
+
+def test_lengths_part_the_test_pairs_alike_for_every_candidate(compared):
+    total = compared.rows[1]["metrics"]["num_pairs"]
+    parts = compared.rows[0]["metrics"]["by_length"]
+    assert list(parts) == ["short", "middle", "long"]
+    assert sum(part["num_pairs"] for part in parts.values()) == total
+    assert all(part["num_pairs"] > 1 for part in parts.values())
+    bounds = [bound for part in parts.values() for bound in part["tokens"]]
+    assert bounds == sorted(bounds)
+    assert bounds[1] < bounds[2]
+    assert bounds[3] < bounds[4]
+    for row in compared.rows:
+        found = row["metrics"]["by_length"]
+        for name, part in found.items():
+            same = ("tokens", "num_pairs")
+            assert [part[key] for key in same] == [parts[name][key] for key in same]
+            assert 0 <= part["chrf"] <= 100
+
+
+def test_every_network_answers_the_test_part_once(compared):
+    networks = [row for row in compared.rows if row["parameters"]]
+    assert compared.answered == [row["metrics"]["num_pairs"] for row in networks]
+
+
+def test_recurrent_candidates_alone_have_a_gradient_by_lag(compared):
+    states = {"rnn": {"lag", "hidden"}, "lstm": {"lag", "hidden", "cell"}}
+    for row in compared.rows:
+        found = row["metrics"].get("gradient_by_lag", {})
+        assert found.keys() == states.get(row["name"], set())
+        assert all(len(values) == len(found["lag"]) > 10 for values in found.values())
+        assert all(value > 0 for value in found.get("hidden", []))
+
+
+def test_the_gradient_is_the_trained_encoders_on_the_ends_of_long_sources(compared):
+    row = next(row for row in compared.rows if (row["name"], row["seed"]) == ("lstm", 1))
+    run = load_run(compared.folder / "lstm-seed1", "chatbot")
+    bot, datamodule = Chatbot.load(run), ChatDataModule.from_run(run)
+    sources = [datamodule.encode_source(pair.context) for pair in datamodule.pairs("test")]
+    tokens = HeldOut([], [], sources).long_sources()
+    expected = lag_metrics(bot.model.encoder, bot.model.embedding(tokens))["gradient_by_lag"]
+    for state in ("hidden", "cell"):
+        assert row["metrics"]["gradient_by_lag"][state] == pytest.approx(expected[state])
+
+
+@pytest.mark.parametrize(("lengths", "shape"), [((3, 8, 8, 200), (3, 8)), ((150, 200), (2, 100))])
+def test_long_sources_lose_their_beginning_and_short_ones_are_left_out(lengths, shape):
+    found = HeldOut([], [], [list(range(length)) for length in lengths]).long_sources()
+    assert found.shape == shape
+    assert found[-1].tolist() == list(range(200 - shape[1], 200))
+
+
+def test_a_comparison_leaves_its_rows_and_a_report(compared):
+    written = json.loads((compared.folder / "compare.json").read_text())
+    assert written == json.loads(json.dumps(plain(compared.rows)))
+    page = (compared.folder / "compare.html").read_text()
+    assert page.count("Plotly.newPlot(") == 2
+    tokens = compared.rows[0]["metrics"]["by_length"]["short"]["tokens"]
+    for text in (f"chrf short ({tokens[0]}-{tokens[1]})", "chrf / tfidf", "lstm, cell state"):
+        assert text in page
+        assert text in table(compared.rows)

@@ -3,7 +3,7 @@ import json
 import pytest
 import sacrebleu
 
-from apps.chatbot.evaluate import score_texts
+from apps.chatbot.evaluate import score_by_length, score_texts
 from data.dialogues import Dialogue, Pair, Turn, load_dialogues, mask_dialogues, reply_pairs
 
 KEYS = {
@@ -65,6 +65,27 @@ def test_scores_are_sacrebleus_against_the_raw_reference():
     assert scores["bleu"] == pytest.approx(expected.score)
     assert scores["entity_accuracy"] == 1
     assert scores["hallucinated_entity_rate"] == 0
+
+
+def test_scores_by_length_are_sacrebleus_on_each_third():
+    lengths = [9, 3, 12, 4, 8, 30]
+    texts = [f"reply {n} to it" for n in lengths]
+    references = [f"answer {n} to it, with {length} words" for n, length in enumerate(lengths)]
+    found = score_by_length(texts, references, lengths)
+    thirds = {"short": [1, 3], "middle": [0, 4], "long": [2, 5]}
+    assert found.keys() == thirds.keys()
+    for name, rows in thirds.items():
+        own, expected = [texts[row] for row in rows], [[references[row] for row in rows]]
+        assert found[name]["num_pairs"] == 2
+        assert found[name]["tokens"] == sorted(lengths[row] for row in rows)
+        assert found[name]["chrf"] == pytest.approx(sacrebleu.corpus_chrf(own, expected).score)
+        assert found[name]["bleu"] == pytest.approx(sacrebleu.corpus_bleu(own, expected).score)
+
+
+def test_sources_of_one_length_stay_together_and_an_empty_third_has_no_score():
+    found = score_by_length(["a b"] * 5, ["a b"] * 5, [7, 7, 7, 7, 9])
+    assert [part["num_pairs"] for part in found.values()] == [4, 0, 1]
+    assert found["middle"] == {"tokens": None, "num_pairs": 0, "bleu": None, "chrf": None}
 
 
 def test_an_invented_number_is_counted():

@@ -1,0 +1,1 @@
+"""Why recurrent networks stop learning and what helps: measured gradients and memory tasks."""
