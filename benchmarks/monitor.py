@@ -15,7 +15,6 @@ import torch
 import yaml
 from pytorch_lightning import seed_everything
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
-from torch import Tensor
 
 from apps.chatbot.datamodule import ChatDataModule, TextConfig
 from apps.chatbot.train import DEFAULT_MODEL
@@ -107,9 +106,8 @@ def measure(module: TaskModule, loader: BatchLoader[Any], num_pairs: int) -> dic
     """Train on pairs of blocks; the first pair warms up and does not count."""
     module.clipping = Clipping(norm=1.0)
     batches = list(islice(endless(loader), STEPS * (num_pairs + 1)))
-    twice: list[tuple[Tensor, ...]] = []
-    for start in range(0, len(batches), STEPS):
-        twice += 2 * batches[start : start + STEPS]
+    blocks = np.arange(len(batches)).reshape(-1, 1, STEPS, 1).repeat(2, axis=1)
+    twice = BatchLoader(lambda _: list(blocks.reshape(-1, 1)), lambda rows: batches[rows[0]])
     with tempfile.TemporaryDirectory() as folder:
         monitor = Switched(Path(folder) / "gradients.json")
         trainer = pl.Trainer(

@@ -94,7 +94,7 @@ def _parse(
         def error(self, message: str, ex: Exception | None = None) -> NoReturn:
             _fail(prog, _one_line(ValueError(message)) + f"; see `{prog} --help`")
 
-    _quiet_libraries()
+    quiet_libraries()
     parser = OneLineParser(prog=prog, description=about)
     parser.add_argument("--config", action=ActionConfigFile, help="YAML file of options")
     parser.add_function_arguments(function, as_positional=getattr(function, "positional", False))
@@ -150,7 +150,7 @@ def verb(show: Callable[[Any], str], positional: bool = False) -> Callable[[Any]
     return mark
 
 
-def _quiet_libraries() -> None:
+def quiet_libraries() -> None:
     """Send the log to standard error, without what a user cannot act on."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in (

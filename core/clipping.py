@@ -54,6 +54,8 @@ def clip_gradients(
         The norm of the whole gradient before any clipping, a scalar tensor.
     """
     given = [parameter for parameter in parameters if parameter.grad is not None]
+    if not given:
+        return torch.tensor(0.0)  # torch's clipping by value breaks on an empty list
     if norm > 0 and not value > 0 and not adaptive > 0:
         return nn.utils.clip_grad_norm_(given, norm)  # which has measured the norm already
     before = nn.utils.get_total_norm([p.grad for p in given if p.grad is not None])

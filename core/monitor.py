@@ -203,8 +203,8 @@ class GradientMonitor(pl.Callback):
         words = self._history.words(clipping)
         for name, stack in recurrent_stacks(pl_module).items():
             x = self._inputs[name][1] if name in self._inputs else torch.empty(0, 0)
-            if x.size(1) < 2:
-                continue
+            if x.size(1) < 3:
+                continue  # nothing captured, or a single lag, which compares with none
             curves = gradient_by_lag(stack, x)
             lags += [{"module": name, **asdict(curve)} for curve in curves]
             first = [curve for curve in curves if curve.layer == 0][-1]  # the cell state comes last

@@ -1,6 +1,7 @@
 """Fresh rows of a task for training, and others for validation and the final score."""
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -9,6 +10,8 @@ from core.batch import SequenceBatch
 from core.loading import BatchLoader
 from data.synthetic import Task
 
+Part = Literal["training", "validation", "fresh"]
+PARTS: tuple[Part, ...] = get_args(Part)
 EVALUATION_ROWS = 250
 VALIDATION_BATCHES, FRESH_BATCHES = 4, 8  # 1,000 and 2,000 rows
 
@@ -31,28 +34,29 @@ class TaskData:
         """New rows in every batch of every epoch."""
 
         def plan(generator: np.random.Generator) -> Sequence[np.ndarray]:
-            return list(generator.integers(2**40, 2**60, size=(num_batches, 1)))
+            return list(generator.integers(2**62, size=(num_batches, 1)))
 
-        def collate(seed: np.ndarray) -> SequenceBatch:
-            return self._draw(batch_size, int(seed[0]))
+        def collate(number: np.ndarray) -> SequenceBatch:
+            return self._draw(batch_size, "training", int(number[0]))
 
         return BatchLoader(plan, collate, self.seed)
 
     def validation(self) -> BatchLoader[SequenceBatch]:
         """The same 1,000 rows at every look."""
-        return self._fixed(VALIDATION_BATCHES, part=0)
+        return self._fixed(VALIDATION_BATCHES, "validation")
 
     def fresh(self) -> BatchLoader[SequenceBatch]:
         """2,000 rows for the final score."""
-        return self._fixed(FRESH_BATCHES, part=1)
+        return self._fixed(FRESH_BATCHES, "fresh")
 
-    def _fixed(self, num_batches: int, part: int) -> BatchLoader[SequenceBatch]:
-        first = 2**32 * part + 1000 * self.seed
-
+    def _fixed(self, num_batches: int, part: Part) -> BatchLoader[SequenceBatch]:
         def collate(number: np.ndarray) -> SequenceBatch:
-            return self._draw(EVALUATION_ROWS, first + int(number[0]))
+            return self._draw(EVALUATION_ROWS, part, int(number[0]))
 
         return BatchLoader(lambda _: list(np.arange(num_batches)[:, None]), collate)
 
-    def _draw(self, num: int, seed: int) -> SequenceBatch:
-        return self.task.draw(num, self.length, torch.Generator().manual_seed(seed))
+    def _draw(self, num: int, part: Part, number: int) -> SequenceBatch:
+        # torch's generator reads 32 bits of a seed alone: numpy mixes all of them into these.
+        mixed = np.random.SeedSequence([self.seed, PARTS.index(part), number])
+        generator = torch.Generator().manual_seed(int(mixed.generate_state(1)[0]))
+        return self.task.draw(num, self.length, generator)

@@ -6,6 +6,7 @@ import logging
 import math
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import asdict
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 
 from apps.gradient_lab.train import Job, is_solved, train
+from core.cli import quiet_libraries
 from core.nn.initialization import effective_start
 from core.plain import plain
 from core.progress import progress
@@ -82,7 +84,7 @@ def run_jobs(
         logger.info("%s: %d of %d already done", what, len(jobs) - len(waiting), len(jobs))
     if waiting:
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(WORKERS, context, initializer=_one_thread)
+        pool = ProcessPoolExecutor(WORKERS, context, initializer=_start_worker)
         try:
             with progress(what, len(waiting)) as advance:
                 running: dict[Future[Row], str] = {
@@ -115,8 +117,18 @@ def code_hash() -> str:
     return digest.hexdigest()[:16]
 
 
-def _one_thread() -> None:
+def _start_worker() -> None:
     torch.set_num_threads(1)
+    quiet_libraries()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose command was killed would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _read(store: Path | None, code: str) -> dict[str, Row]:

@@ -61,11 +61,11 @@ class Job:
     def __post_init__(self) -> None:
         if self.task not in TASKS:
             raise ValueError(f"task={self.task!r} is unknown; choose one of {', '.join(TASKS)}")
-        if self.batch_size < 1 or self.max_steps < CHECK_STEPS:
-            raise ValueError(
-                f"batch_size={self.batch_size} must be at least 1 and max_steps={self.max_steps} "
-                f"at least {CHECK_STEPS}"
-            )
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size={self.batch_size} must be at least 1")
+        if self.max_steps < CHECK_STEPS or self.max_steps % CHECK_STEPS:
+            raise ValueError(f"max_steps={self.max_steps} must be a multiple of {CHECK_STEPS}")
+        TASKS[self.task].draw(1, self.length, torch.Generator())  # refuses a length too short
 
 
 @dataclass(frozen=True)

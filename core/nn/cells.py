@@ -84,7 +84,7 @@ class _ElementwiseCell(nn.Module):
     def project(self, x: Tensor) -> tuple[Tensor, ...]:
         """Gates and candidate, each (*, H), in float32 at least.
 
-        bfloat16 has no factor between 0.996 and 1: what is kept for over 256 steps would never fade.
+        bfloat16 has no factor between 0.996 and 1: a memory of over 256 steps would never fade.
         """
         projected = self.projection(x)
         exact = projected.to(torch.promote_types(projected.dtype, torch.float32))

@@ -59,7 +59,7 @@ def initialize_recurrent(cell: Cell, start: Start, longest_lag: int = 100) -> No
             orthogonal with a bias of 1 on the gate that keeps the old state: the LSTM's forget gate
             (Jozefowicz et al. 2015), the GRU's update gate, which in torch multiplies the old state
             (the minGRU's is the other way round). `chrono` draws that bias from log U(1, L - 1),
-            so that the units forget after 1 to L steps, and gives an input gate its negative
+            so that the units forget after 2 to L steps, and gives an input gate its negative
             (Tallec & Ollivier 2018, arXiv:1804.11188). What a cell lacks: `effective_start`.
         longest_lag: L of `chrono`, in steps, at least 3.
     """

@@ -38,7 +38,7 @@ def forecast_batch(rows: np.ndarray) -> ForecastBatch:
 def seq2seq_batch(rows: np.ndarray) -> Seq2SeqBatch:
     generator = torch.Generator().manual_seed(7)
     source = torch.randint(3, 12, (NUM_ROWS, 7), generator=generator)[torch.from_numpy(rows)]
-    lengths = torch.from_numpy(2 + rows % 6)  # 2 to 7
+    lengths = torch.from_numpy(4 + rows % 4)  # 4 to 7
     source[torch.arange(7) >= lengths.unsqueeze(1)] = 0
     ends = torch.full((len(rows), 1), 2)
     target = torch.cat([torch.ones_like(ends), source[:, :4], ends], dim=1)

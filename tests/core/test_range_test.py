@@ -121,10 +121,10 @@ def test_any_optimizer_and_schedule_is_tested_at_the_same_rising_rates(schedule:
     assert len(found.losses) == len(found.rates) == 100
 
 
-def test_the_same_state_gives_the_same_curve() -> None:
+def test_the_same_state_gives_the_same_curve_in_evaluation_mode_too() -> None:
     results = []
-    for _ in range(2):
-        module = make_module("seq2seq")
+    for is_training in (True, False):
+        module = make_module("seq2seq").train(is_training)
         results.append(range_test(module, make_loader("seq2seq"), num_steps=30))
     assert results[0] == results[1]
 

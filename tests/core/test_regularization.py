@@ -26,8 +26,8 @@ def two_layers() -> nn.Sequential:
 
 
 def test_the_penalties_equal_the_sums_by_hand() -> None:
-    assert float(l1_penalty(two_layers())) == 1 + 2 + 0 + 3 + 4 + 0.5
-    assert float(l2_penalty(two_layers())) == (1 + 4 + 0 + 9 + 16 + 0.25) / 2
+    assert l1_penalty(two_layers()).item() == 1 + 2 + 0 + 3 + 4 + 0.5
+    assert l2_penalty(two_layers()).item() == (1 + 4 + 0 + 9 + 16 + 0.25) / 2
 
 
 def test_biases_and_frozen_matrices_are_left_out_and_a_shared_one_counts_once() -> None:
@@ -36,12 +36,12 @@ def test_biases_and_frozen_matrices_are_left_out_and_a_shared_one_counts_once() 
     model.append(nn.Linear(2, 1))
     model[2].weight = model[1].weight
     model[1].bias.data.fill_(100.0)
-    assert float(l1_penalty(model)) == 4.5
-    assert float(l2_penalty(model)) == (16 + 0.25) / 2
+    assert l1_penalty(model).item() == 4.5
+    assert l2_penalty(model).item() == (16 + 0.25) / 2
 
 
 def test_a_model_without_matrices_has_no_penalty() -> None:
-    assert float(l1_penalty(nn.LayerNorm(3))) == float(l2_penalty(nn.LayerNorm(3))) == 0.0
+    assert l1_penalty(nn.LayerNorm(3)).item() == l2_penalty(nn.LayerNorm(3)).item() == 0.0
 
 
 def test_the_gradients_are_the_sign_and_the_weight_itself() -> None:

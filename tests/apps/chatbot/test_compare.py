@@ -79,7 +79,7 @@ def compared(chat, tmp_path_factory):
         answered.extend([len(dialogues)] if advance is not None else [])
         return real(self, dialogues, positions, batch_size, advance)
 
-    words = ["--data", str(data), "--run", str(folder), "--seeds", "2", *TINY_CHAT]
+    words = ["--data", str(data), "--run", str(folder), "--seeds", "1", *TINY_CHAT]
     words += ["--candidates", "tfidf,rnn,lstm,transformer", "--text.test_share", "0.3"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Chatbot, "reply_all", counting)
@@ -120,8 +120,8 @@ def test_recurrent_candidates_alone_have_a_gradient_by_lag(compared):
 
 
 def test_the_gradient_is_the_trained_encoders_on_the_ends_of_long_sources(compared):
-    row = next(row for row in compared.rows if (row["name"], row["seed"]) == ("lstm", 1))
-    run = load_run(compared.folder / "lstm-seed1", "chatbot")
+    row = next(row for row in compared.rows if (row["name"], row["seed"]) == ("lstm", 0))
+    run = load_run(compared.folder / "lstm-seed0", "chatbot")
     bot, datamodule = Chatbot.load(run), ChatDataModule.from_run(run)
     sources = [datamodule.encode_source(pair.context) for pair in datamodule.pairs("test")]
     tokens = HeldOut([], [], sources).long_sources()
