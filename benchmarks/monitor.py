@@ -3,7 +3,7 @@
 import argparse
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -44,33 +44,33 @@ class Switched(GradientMonitor):
     def __init__(self, path: Path) -> None:
         super().__init__(path, STEPS)
         self.started: list[float] = []
+        self.own: list[float] = []  # seconds inside the monitor, one a block in which it is on
 
-    @property
-    def is_on(self) -> bool:
-        """Whether the monitor works in the current block."""
-        return len(self.started) % 4 in (1, 0)
+    def run(self, hook: Callable[..., None], *args: Any) -> None:
+        """Run one of the monitor's hooks where it is on."""
+        if len(self.started) % 4 in (1, 0):
+            before = time.thread_time()
+            hook(*args)
+            self.own[-1] += time.thread_time() - before
 
     def on_train_batch_start(self, trainer: pl.Trainer, *args: Any) -> None:
-        """Begin a block; watch where it is on."""
+        """Begin a block, in the first step of it."""
         if trainer.global_step % STEPS == 0:
             self.started.append(time.process_time())
-        if self.is_on:
-            super().on_train_batch_start(trainer, *args)
+            self.own += [0.0] * (len(self.started) % 4 in (1, 0))
+        self.run(super().on_train_batch_start, trainer, *args)
 
     def on_before_backward(self, *args: Any) -> None:
-        """Work where it is on."""
-        if self.is_on:
-            super().on_before_backward(*args)
+        """Only where it is on."""
+        self.run(super().on_before_backward, *args)
 
     def on_before_optimizer_step(self, *args: Any) -> None:
-        """Work where it is on."""
-        if self.is_on:
-            super().on_before_optimizer_step(*args)
+        """Only where it is on."""
+        self.run(super().on_before_optimizer_step, *args)
 
     def on_train_batch_end(self, *args: Any) -> None:
-        """Work where it is on."""
-        if self.is_on:
-            super().on_train_batch_end(*args)
+        """Only where it is on."""
+        self.run(super().on_train_batch_end, *args)
 
     def on_train_end(self, *_: Any) -> None:
         """End the last block."""
@@ -125,12 +125,13 @@ def measure(module: TaskModule, loader: BatchLoader[Any], num_pairs: int) -> dic
     is_flipped = np.arange(1, num_pairs + 1) % 2 == 1
     seconds[is_flipped] = seconds[is_flipped, ::-1]  # (on, off)
     overhead, half = interval((100 * (seconds[:, 0] / seconds[:, 1] - 1)).tolist())
+    block = float(seconds[:, 1].mean())
     return {
         "pairs": num_pairs,
-        "step_ms": round(1e3 * float(seconds[:, 1].mean()) / STEPS, 2),
+        "step_ms": round(1e3 * block / STEPS, 2),
         "overhead_percent": round(overhead, 2),
         "half_interval": round(half, 2),
-        "row_ms": round(1e3 * float((seconds[:, 0] - seconds[:, 1]).mean()), 1),
+        "inside_percent": round(100 * float(np.mean(monitor.own[1:])) / block, 2),
         "lag_seconds": round(monitor.summary["lag_seconds"], 2),
     }
 

@@ -78,7 +78,7 @@ def run_jobs(
     """
     code = code_hash()
     known = _read(store, code)
-    keys = [job_key(job) for job in jobs]
+    keys = [f"{work.__name__} {job_key(job)}" for job in jobs]
     waiting = {key: job for key, job in zip(keys, jobs, strict=True) if key not in known}
     if len(waiting) < len(jobs):
         logger.info("%s: %d of %d already done", what, len(jobs) - len(waiting), len(jobs))

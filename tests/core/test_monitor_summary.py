@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from core.batch import ForecastBatch
 from core.clipping import suggest_clip_value
 from core.diagnostics import describe_lags, gradient_by_lag
 from core.loading import BatchLoader
@@ -64,6 +65,21 @@ def test_the_curves_are_those_of_the_stacks_own_inputs(tiny: Any, tmp_path: Path
         assert lags["lag"] == curve.lag
         assert lags["norm"] == pytest.approx(curve.norm, rel=1e-6)
     assert f"model.encoder, cell state: {describe_lags(curves[1])}" in monitor.summary["words"]
+
+
+def test_of_the_last_epochs_inputs_the_longest_are_kept(tiny: Any, tmp_path: Path) -> None:
+    lengths = [6, 6, 6, 6, 6, 6, 3, 5, 4, 5, 3, 3]
+    module, seen = tiny.forecast_module(), []
+
+    def collate(rows: np.ndarray) -> ForecastBatch:
+        batch = tiny.forecast_batch(rows)
+        seen.append(batch._replace(inputs=batch.inputs[:, : lengths[len(seen)]]))
+        return seen[-1]
+
+    monitor, _ = tiny.train(tmp_path, module, interval=1, collate=collate)
+    epoch, kept = monitor.state_dict()["inputs"]["model.encoder"]
+    assert epoch == 1
+    assert torch.equal(kept, seen[9].inputs)  # the newer one of two that are equally long
 
 
 def test_a_saturated_gate_is_named(tiny: Any, tmp_path: Path) -> None:

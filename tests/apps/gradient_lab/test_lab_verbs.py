@@ -4,6 +4,7 @@ import pytest
 
 from apps.gradient_lab.jobs import job_key, run_job, run_jobs
 from apps.gradient_lab.recipes import recipe, with_model
+from apps.gradient_lab.tuning import first_norms
 
 KEYS = {
     "task", "length", "cell", "start", "seed", "score", "baseline", "solved", "steps", "seconds",
@@ -127,12 +128,19 @@ def test_finished_jobs_are_not_run_again_and_a_torn_line_is_dropped(tmp_path):
     lines = store.read_text().splitlines()
     assert len(lines) == 2
     store.write_text(lines[0] + "\n" + lines[1][:40])
-    kept = json.loads(lines[0])["key"]
+    kept = json.loads(lines[0])["key"].split()[1]
     again = run_jobs(jobs, "test", store)
     assert [row["score"] for row in again] == [row["score"] for row in first]
     assert len(store.read_text().splitlines()) == 3
     kept_row = first[[job_key(job) for job in jobs].index(kept)]
     assert again[[job_key(job) for job in jobs].index(kept)] == kept_row
+
+
+def test_another_measurement_of_the_same_job_is_another_row(tmp_path):
+    store = tmp_path / "rows.jsonl"
+    job = with_model(recipe("adding", 10, "rnn", max_steps=100), hidden_size=4)
+    assert "score" in run_jobs([job], "test", store)[0]
+    assert "norms" in run_jobs([job], "test", store, first_norms)[0]
 
 
 def test_rows_of_other_code_are_run_again(tmp_path, monkeypatch):
