@@ -36,4 +36,6 @@ test: check
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.padding
+	$(BIN)/python -m benchmarks.scan
+	$(BIN)/python -m benchmarks.monitor
 	$(BIN)/python -m benchmarks.run_time
