@@ -17,8 +17,9 @@ LAG_TEXT = """\
 Gradient by lag: how much the last output of a trained network's encoder depends on its state so
 many steps before, on test inputs. It is the norm of d output[last] / d state[last - lag] over that
 at lag 1, of the layer that reads the input, a geometric mean over the seeds. Dashed: the LSTM's
-cell state. What has fallen to a thousandth hardly teaches any more. A network with attention has
-another way to its input, which these curves leave out; a Transformer has no curve."""
+cell state. What has fallen to a thousandth hardly teaches any more. The curves leave out the other
+ways to an early input: attention, and the backward direction of an encoder that reads both ways. A
+Transformer has no curve."""
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ class TransformerSeq2Seq(EncoderDecoder):
         _check_lengths(source, lengths)
         valid_mask = real_positions(lengths, source.size(1))
         values = self.encoder(self._embed(source), valid_mask)  # (B, S, E)
-        layers = [layer.cross_attention.project(values, valid_mask) for layer in self._layers()]
+        layers = [layer.cross_attention.project(values) for layer in self._layers()]
         keys = torch.stack([torch.stack(layer, dim=1) for layer in layers], dim=1)
         empty = keys[:, 0, 0, :, :0]  # (B, N, 0, A)
         return Memory(values, keys, valid_mask), tuple((empty, empty) for _ in layers)

@@ -77,7 +77,7 @@ class EncoderLayer(nn.Module):
     ) -> Float[Tensor, "B T E"]:
         """One layer over finite inputs; None where nothing is padded."""
         query = self.self_norm(x)
-        keys, values = self.self_attention.project(query, valid_mask)
+        keys, values = self.self_attention.project(query)
         context, _ = self.self_attention(query, keys, values, valid_mask, self.is_causal)
         x = x + self.dropout(context)
         return x + self.dropout(self.feedforward(self.feedforward_norm(x)))

@@ -38,12 +38,24 @@ def batch() -> Seq2SeqBatch:
     return Seq2SeqBatch(source, torch.tensor([4, 2]), target)
 
 
-def torch_attention(ours: MultiHeadAttention, theirs: nn.MultiheadAttention) -> None:
-    """Copy the weights of ours into theirs."""
+def copy_attention(ours: MultiHeadAttention, theirs: nn.MultiheadAttention) -> None:
     parts = (ours.query, ours.key, ours.value)
     theirs.in_proj_weight.data = torch.cat([part.weight for part in parts]).detach()
     theirs.in_proj_bias.data = torch.cat([part.bias for part in parts]).detach()
     theirs.out_proj.load_state_dict(ours.output.state_dict())
+
+
+def copy_layer(ours: EncoderLayer | DecoderLayer, theirs: nn.Module) -> None:
+    """The weights of our layer into torch's."""
+    copy_attention(ours.self_attention, theirs.self_attn)
+    norms = [ours.self_norm, ours.feedforward_norm]
+    if isinstance(ours, DecoderLayer):
+        copy_attention(ours.cross_attention, theirs.multihead_attn)
+        norms.insert(1, ours.cross_norm)
+    for number, norm in enumerate(norms, start=1):
+        getattr(theirs, f"norm{number}").load_state_dict(norm.state_dict())
+    theirs.linear1.load_state_dict(ours.feedforward[0].state_dict())
+    theirs.linear2.load_state_dict(ours.feedforward[2].state_dict())
 
 
 def scramble(layer: nn.Module) -> nn.Module:
@@ -58,35 +70,38 @@ def test_an_encoder_layer_equals_torchs(is_causal: bool) -> None:
     torch.manual_seed(0)
     ours = scramble(EncoderLayer(replace(SIZES, is_causal=is_causal)))
     theirs = nn.TransformerEncoderLayer(8, 2, 12, batch_first=True, norm_first=True).eval()
-    torch_attention(ours.self_attention, theirs.self_attn)
-    theirs.norm1.load_state_dict(ours.self_norm.state_dict())
-    theirs.norm2.load_state_dict(ours.feedforward_norm.state_dict())
-    theirs.linear1.load_state_dict(ours.feedforward[0].state_dict())
-    theirs.linear2.load_state_dict(ours.feedforward[2].state_dict())
+    copy_layer(ours, theirs)
     x, mask = torch.randn(2, 5, 8), torch.arange(5) < torch.tensor([[5], [3]])
     later = torch.ones(5, 5).triu(1).bool() if is_causal else None
     expected = theirs(x, src_mask=later, src_key_padding_mask=~mask)
     torch.testing.assert_close(ours(x, mask)[mask], expected[mask], atol=1e-4, rtol=1e-4)
 
 
-def test_a_decoder_layer_equals_torchs() -> None:
-    torch.manual_seed(0)
-    ours = scramble(DecoderLayer(SIZES))
-    theirs = nn.TransformerDecoderLayer(8, 2, 12, batch_first=True, norm_first=True).eval()
-    torch_attention(ours.self_attention, theirs.self_attn)
-    torch_attention(ours.cross_attention, theirs.multihead_attn)
-    theirs.norm1.load_state_dict(ours.self_norm.state_dict())
-    theirs.norm2.load_state_dict(ours.cross_norm.state_dict())
-    theirs.norm3.load_state_dict(ours.feedforward_norm.state_dict())
-    theirs.linear1.load_state_dict(ours.feedforward[0].state_dict())
-    theirs.linear2.load_state_dict(ours.feedforward[2].state_dict())
-    x, memory = torch.randn(2, 4, 8), torch.randn(2, 5, 8)
-    mask = torch.arange(5) < torch.tensor([[5], [3]])
-    later = torch.ones(4, 4).triu(1).bool()
-    expected = theirs(x, memory, tgt_mask=later, memory_key_padding_mask=~mask)
-    empty = torch.zeros(2, 2, 0, 4)
-    found, _, _ = ours(x, (empty, empty), ours.cross_attention.project(memory, mask), mask)
-    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+def test_the_network_equals_torchs_transformer() -> None:
+    ours, given = network(), batch()
+    scramble(ours)
+    theirs = nn.Transformer(8, 2, 2, 2, 12, batch_first=True, norm_first=True).eval()
+    for number, layer in enumerate(ours.encoder.layers):
+        copy_layer(layer, theirs.encoder.layers[number])
+    for number, layer in enumerate(ours.decoder):
+        copy_layer(layer, theirs.decoder.layers[number])
+    theirs.encoder.norm.load_state_dict(ours.encoder.norm.state_dict())
+    theirs.decoder.norm.load_state_dict(ours.norm.state_dict())
+    positions = sinusoidal_positions(0, 4, 8, torch.zeros(1))
+    source, target = (
+        ours.embedding(tokens) * math.sqrt(8) + positions[: tokens.size(1)]
+        for tokens in (given.source, given.target[:, :-1])
+    )
+    features = theirs(
+        source,
+        target,
+        tgt_mask=torch.ones(3, 3).triu(1).bool(),
+        src_key_padding_mask=given.source == 0,
+        memory_key_padding_mask=given.source == 0,
+    )
+    expected = features @ ours.embedding.weight.T + ours.output_bias
+    mask = given.target[:, 1:] != 0
+    torch.testing.assert_close(ours(given)[0], expected[mask], atol=1e-3, rtol=1e-3)
 
 
 @pytest.mark.parametrize("width", [1, 7, 8])
