@@ -13,6 +13,7 @@ from apps.gradient_lab.memory import table as memory_table
 from apps.gradient_lab.recipes import recipe
 from apps.gradient_lab.train import CHECK_STEPS, Job, make_module, train
 from core.clipping import Clipping, suggest_clip_value
+from core.nn.initialization import CellName
 from core.plots import range_test_curve
 from core.range_test import RangeTest, range_test
 from core.reporting import Section
@@ -35,7 +36,7 @@ def rate_and_threshold(seeds: int, store: Path, share: float) -> dict[str, Any]:
     Returns:
         `range_tests` by cell, the `suggestion` for the threshold and the `rows` of the runs.
     """
-    cells = ("rnn", "lstm", "gru")
+    cells: tuple[CellName, ...] = ("rnn", "lstm", "gru")
     tests = {}
     for cell in cells:
         job = recipe("temporal_order", LENGTH, cell)

@@ -1,10 +1,12 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 from apps.gradient_lab.jobs import job_key, run_job, run_jobs
 from apps.gradient_lab.recipes import recipe, with_model
 from apps.gradient_lab.tuning import first_norms
+from core.clipping import Clipping
 
 KEYS = {
     "task", "length", "cell", "start", "seed", "score", "baseline", "solved", "steps", "seconds",
@@ -150,6 +152,15 @@ def test_rows_of_other_code_are_run_again(tmp_path, monkeypatch):
     monkeypatch.setattr("apps.gradient_lab.jobs.code_hash", lambda: "other")
     run_jobs([job], "test", store)
     assert len(store.read_text().splitlines()) == 2
+
+
+def test_a_training_that_explodes_has_no_score():
+    job = with_model(recipe("adding", 10, "irnn", max_steps=200), hidden_size=4)
+    optim = replace(job.optim, optimizer="sgd", learning_rate=1e4)
+    row = run_job(replace(job, optim=optim, clipping=Clipping()))
+    assert row["score"] is None
+    assert not row["solved"]
+    assert row["curve"][-1][1] is None
 
 
 def test_a_job_runs_the_same_in_a_pool_and_here():

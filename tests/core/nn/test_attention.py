@@ -190,8 +190,8 @@ def test_concat_starts_like_one_matrix_that_reads_query_and_key() -> None:
     torch.manual_seed(0)
     concat = make_attention("concat", 40, 60, WINDOW)
     weights = torch.cat([concat.query.weight, concat.key.weight], dim=1)
-    assert float(weights.abs().max()) == pytest.approx(1 / math.sqrt(100), rel=0.01)
-    assert float(weights.std()) == pytest.approx(1 / math.sqrt(300), rel=0.05)
+    assert weights.abs().max().item() == pytest.approx(1 / math.sqrt(100), rel=0.01)
+    assert weights.std().item() == pytest.approx(1 / math.sqrt(300), rel=0.05)
 
 
 @pytest.mark.parametrize(

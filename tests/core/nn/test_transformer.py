@@ -77,6 +77,7 @@ def test_an_encoder_layer_equals_torchs(is_causal: bool) -> None:
     torch.testing.assert_close(ours(x, mask)[mask], expected[mask], atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:enable_nested_tensor")
 def test_the_network_equals_torchs_transformer() -> None:
     ours, given = network(), batch()
     scramble(ours)
@@ -202,7 +203,7 @@ def log_probability(model: TransformerSeq2Seq, source: Tensor, tokens: list[int]
     """Of a whole reply, by teacher forcing."""
     target = torch.tensor([[BOS_ID, *tokens, EOS_ID]])
     logits, following = model(Seq2SeqBatch(source, torch.tensor([source.size(1)]), target))
-    return float(logits.log_softmax(-1).gather(1, following[:, None]).sum())
+    return logits.log_softmax(-1).gather(1, following[:, None]).sum().item()
 
 
 def test_beam_search_scores_its_hypotheses_right_whatever_rows_they_moved_through() -> None:
