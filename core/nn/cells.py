@@ -9,7 +9,7 @@ import math
 from typing import Any, cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Inexact
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
@@ -46,8 +46,10 @@ class _LinearRecurrence(torch.autograd.Function):
 
 
 def linear_recurrence(
-    decay: Float[Tensor, "T *B H"], drive: Float[Tensor, "T *B H"], start: Float[Tensor, "*B H"]
-) -> Float[Tensor, "T *B H"]:
+    decay: Inexact[Tensor, "T *B H"],
+    drive: Inexact[Tensor, "T *B H"],
+    start: Inexact[Tensor, "*B H"],
+) -> Inexact[Tensor, "T *B H"]:
     """All states of h_t = decay_t * h_{t-1} + drive_t, real or complex, time first.
 
     One multiply-add a step in either direction: the backward pass is the same recurrence run from
