@@ -54,7 +54,7 @@ def linear_recurrence(
 
     One multiply-add a step in either direction: the backward pass is the same recurrence run from
     the end. Two parallel forms were measured beside it (`benchmarks/scan.py`): a doubling scan does
-    log2(T) times the work, and the log-space scan loses three digits in float32 over 2,048 steps.
+    log2(T) times the work, and the log-space scan loses two digits in float32 over 2,048 steps.
 
     Args:
         decay: Factor of the state before; the shape of `drive`.
