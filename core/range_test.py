@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 from pytorch_lightning.tuner import Tuner
-from pytorch_lightning.utilities.seed import isolate_rng
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
@@ -83,11 +82,7 @@ def range_test(
     losses = _record_losses(trial)
     place = loader.state_dict()
     # The Tuner cannot be told to draw no bar (on standard error), nor to save no checkpoint.
-    with (
-        isolate_rng(),
-        tempfile.TemporaryDirectory() as folder,
-        redirect_stderr(io.StringIO()),
-    ):
+    with tempfile.TemporaryDirectory() as folder, redirect_stderr(io.StringIO()):
         trainer = pl.Trainer(
             accelerator="auto",
             devices=1,
@@ -102,8 +97,8 @@ def range_test(
             default_root_dir=folder,
         )
         try:
-            # It sets the rate in the optimiser; an attribute of the module would only be needed
-            # for update_attr, which puts Lightning's own suggestion there.
+            # It puts the random generators back, and sets the rate in the optimiser; an attribute
+            # of the module is for update_attr alone, which puts Lightning's own suggestion there.
             found = Tuner(trainer).lr_find(
                 trial,
                 loader,

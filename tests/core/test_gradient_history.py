@@ -25,6 +25,15 @@ def test_a_long_training_keeps_evenly_spaced_norms() -> None:
     assert made.summary()["norm_median"] == pytest.approx(count / 2, rel=0.01)
 
 
+def test_what_is_not_finite_leaves_the_others_evenly_spaced() -> None:
+    made = GradientHistory()
+    for number in range(3 * MOST_NORMS):
+        made.add(float(number), is_clipped=False)
+        made.add(float("nan"), is_clipped=False)
+    assert set(np.diff(made.norms)) == {float(made.stride)} == {4.0}
+    assert len(made.first) == FIRST_NORMS
+
+
 def test_a_norm_that_is_not_finite_is_counted_but_not_kept() -> None:
     made = history([1.0, float("nan"), 3.0, float("inf")], limit=2.0)
     assert (made.steps, made.nonfinite, made.clipped) == (4, 2, 1)

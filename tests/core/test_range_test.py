@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 
 from core.batch import ForecastBatch, Seq2SeqBatch
@@ -66,13 +67,7 @@ def random_numbers() -> list[float]:
 
 
 @pytest.mark.parametrize("task", BATCHES)
-def test_everything_stays_as_it_was(
-    task: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_everything_stays_as_it_was(task: str, capfd: pytest.CaptureFixture[str]) -> None:
     module, loader = make_module(task).eval(), make_loader(task)
     loader.load_state_dict({"epoch": 3, "position": 2})
     before = {name: value.clone() for name, value in module.state_dict().items()}
@@ -84,10 +79,26 @@ def test_everything_stays_as_it_was(
     assert random_numbers() == numbers
     assert loader.state_dict() == {"epoch": 3, "position": 2}
     assert (module.training, module.optim_config) == (False, optim)
-    assert not list(tmp_path.iterdir())
     out, err = capfd.readouterr()
     assert out == ""
     assert "Finding best initial lr" not in err
+
+
+def test_the_tuners_checkpoint_is_not_even_written_to_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    saved, save = [], pl.Trainer.save_checkpoint
+
+    def recorded(trainer: pl.Trainer, path: str) -> None:
+        saved.append(Path(path).resolve())
+        save(trainer, path)
+
+    monkeypatch.setattr(pl.Trainer, "save_checkpoint", recorded)
+    range_test(make_module("forecast"), make_loader("forecast"), num_steps=20)
+    assert saved
+    assert not [path for path in saved if tmp_path in path.parents or path.exists()]
+    assert not list(tmp_path.iterdir())
 
 
 def final_loss(task: str, learning_rate: float, run_dir: Path) -> float:
@@ -165,6 +176,12 @@ def test_what_follows_the_lowest_loss_is_not_suggested() -> None:
     losses[80:] = np.where(np.arange(20) % 10 < 5, 50.0, 5.0)  # it blows up, and falls steeply
     found = judge(RATES.tolist(), losses.tolist())
     assert found.suggestion == pytest.approx(1e-3, rel=0.6)
+
+
+def test_the_way_back_from_a_spike_before_the_fall_is_not_suggested() -> None:
+    losses = FALL.copy()
+    losses[20:23] += 5.0
+    assert judge(RATES.tolist(), losses.tolist()).suggestion == pytest.approx(1e-3, rel=0.6)
 
 
 @pytest.mark.parametrize("losses", [np.full(100, 2.0), np.linspace(2, 3, 100), 2 + noise(0.3)])

@@ -145,8 +145,8 @@ def loop_of_steps(cell: nn.Module, x: Tensor, state: LayerState) -> tuple[Tensor
 def test_forward_equals_the_loop_of_step_in_value_and_gradient(
     kind: type, dtype: torch.dtype, time: int
 ) -> None:
-    if kind is SLSTM and time == max(TIMES):
-        time = 256  # its forward is a loop of steps too
+    if kind in (LRU, SLSTM):
+        time = min(time, 256)  # the recurrence itself is compared over 2,048 steps above
     torch.manual_seed(0)
     cell = kind(3, 4).to(dtype)
     exact = copy.deepcopy(cell).double()
