@@ -1,0 +1,164 @@
+"""How sure a reply is: the chance that it says what an agent would have said.
+
+What is learned is the confidence of the reply, not of an intent. Its signals are how likely the
+model found its own words, and how much of the message is made of word pieces in an order that
+training has seen: a network is often sure of itself on text unlike any that it knows.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import sacrebleu
+
+from core.calibration import Calibrator
+
+SIGNALS = ("mean_log_probability", "known_pairs", "known_triples", "log_message_length")
+MOST_KNOWN = 100_000  # n-grams of a size that are kept, the most frequent first
+OUT_OF_DOMAIN_WEIGHT = 0.15  # of all messages: how many are no business of the desk's
+UNRELATED_QUANTILE = 0.95
+OUT_OF_DOMAIN_REFUSED = 0.97  # share of the out-of-domain messages below the threshold
+REFUSED = 0.02  # least share of the validation replies below it
+
+
+class Familiarity:
+    """Which runs of two and of three tokens the training messages held, in at least two of them.
+
+    Args:
+        known: N-grams of token ids, of both sizes.
+    """
+
+    def __init__(self, known: Iterable[Sequence[int]]) -> None:
+        self.known = frozenset(tuple(gram) for gram in known)
+
+    @classmethod
+    def fit(cls, messages: Iterable[Sequence[int]]) -> "Familiarity":
+        """Count over the token ids of messages."""
+        counts: dict[int, Counter[tuple[int, ...]]] = {2: Counter(), 3: Counter()}
+        for ids in messages:
+            for size, counter in counts.items():
+                counter.update(set(_ngrams(ids, size)))
+        return cls(
+            gram
+            for counter in counts.values()
+            for gram, count in counter.most_common(MOST_KNOWN)
+            if count > 1
+        )
+
+    def shares(self, ids: Sequence[int]) -> tuple[float, float]:
+        """Share of a message's pairs and triples that are known, 0 to 1 each.
+
+        Smoothed towards a half, so that a message of one word is neither known nor unknown.
+        """
+        found = []
+        for size in (2, 3):
+            grams = _ngrams(ids, size)
+            found.append((sum(gram in self.known for gram in grams) + 0.5) / (len(grams) + 1))
+        return found[0], found[1]
+
+    def to_plain(self) -> list[list[int]]:
+        """The n-grams, for JSON."""
+        return sorted(list(gram) for gram in self.known)
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """The chance that a reply is right, and below which chance a person answers.
+
+    Attributes:
+        familiarity: Of messages.
+        calibrator: From SIGNALS to a probability.
+        threshold: Replies less sure than this are not given, 0 to 1.
+    """
+
+    familiarity: Familiarity
+    calibrator: Calibrator
+    threshold: float
+
+    def of(self, log_probability: float, num_tokens: int, message: Sequence[int]) -> float:
+        """The chance that a reply is right, 0 to 1.
+
+        Args:
+            log_probability: Of the whole reply, natural logarithm.
+            num_tokens: Tokens of the reply, EOS included.
+            message: Token ids of the customer's last message.
+        """
+        signals = reply_signals(self.familiarity, log_probability, num_tokens, message)
+        return float(self.calibrator.probability(np.array(signals)))
+
+    def to_plain(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "threshold": self.threshold,
+            "calibrator": asdict(self.calibrator),
+            "known": self.familiarity.to_plain(),
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "Confidence":
+        """What `to_plain` gave."""
+        calibrator = Calibrator.from_plain(plain["calibrator"])
+        return cls(Familiarity(plain["known"]), calibrator, plain["threshold"])
+
+
+def reply_signals(
+    familiarity: Familiarity, log_probability: float, num_tokens: int, message: Sequence[int]
+) -> tuple[float, ...]:
+    """The SIGNALS of a reply; arguments as for `Confidence.of`."""
+    pairs, triples = familiarity.shares(message)
+    return log_probability / num_tokens, pairs, triples, float(np.log1p(len(message)))
+
+
+def fit_confidence(
+    familiarity: Familiarity,
+    in_domain: np.ndarray,
+    is_right: np.ndarray,
+    out_of_domain: np.ndarray,
+) -> Confidence:
+    """Fit the calibrator on held-out replies and choose the threshold there.
+
+    The threshold lies above nearly all out-of-domain messages and at least above the least sure of
+    the desk's own.
+
+    Args:
+        familiarity: Of the training messages.
+        in_domain: Signals of replies to validation messages, (N, K).
+        is_right: Whether each said what the agent said.
+        out_of_domain: Signals of replies to messages that are no business of the desk's, (M, K).
+    """
+    signals = np.concatenate([in_domain, out_of_domain])
+    right = np.concatenate([is_right, np.zeros(len(out_of_domain), bool)])
+    share = OUT_OF_DOMAIN_WEIGHT / (1 - OUT_OF_DOMAIN_WEIGHT)
+    weight = share * len(in_domain) / max(1, len(out_of_domain))
+    weights = np.concatenate([np.ones(len(in_domain)), np.full(len(out_of_domain), weight)])
+    calibrator = Calibrator.fit(SIGNALS, signals, right, weights)
+    own = np.quantile(calibrator.probability(in_domain), REFUSED)
+    alien = np.quantile(calibrator.probability(out_of_domain), OUT_OF_DOMAIN_REFUSED)
+    return Confidence(familiarity, calibrator, float(max(own, alien)))
+
+
+def says_the_same(texts: Sequence[str], references: Sequence[str]) -> np.ndarray:
+    """Whether each reply is nearer to the agent's than unrelated replies are, (N,).
+
+    Nearer by chrF than 95 % of the pairs of one conversation's reply with another's: a scale that
+    the data set themselves, in any language.
+    """
+    chrf = sacrebleu.CHRF()
+    own = [chrf.sentence_score(t, [r]).score for t, r in zip(texts, references, strict=True)]
+    if len(references) < 2:
+        return np.array(own) > 50
+    shift = len(references) // 2
+    others = [*references[shift:], *references[:shift]]
+    unrelated = [
+        chrf.sentence_score(a, [b]).score
+        for a, b in zip(references, others, strict=True)
+        if a != b
+    ]
+    limit = np.quantile(unrelated, UNRELATED_QUANTILE) if unrelated else 50.0
+    return np.array(own) > limit
+
+
+def _ngrams(ids: Sequence[int], size: int) -> list[tuple[int, ...]]:
+    return [tuple(ids[start : start + size]) for start in range(len(ids) - size + 1)]
