@@ -52,8 +52,13 @@ class Calibrator:
         else:
             model = LogisticRegression().fit((signals - mean) / scale, is_right, sample_weight)
             weights, bias = model.coef_[0], float(model.intercept_[0])
-        rows = (tuple(map(float, row)) for row in (mean, scale, weights))
-        return cls(tuple(names), *rows, bias)
+        return cls(
+            names=tuple(names),
+            mean=tuple(map(float, mean)),
+            scale=tuple(map(float, scale)),
+            weights=tuple(map(float, weights)),
+            bias=bias,
+        )
 
     def probability(self, signals: Float[np.ndarray, "*N K"]) -> Float[np.ndarray, "*N"]:
         """The chance of being right, 0 to 1."""
@@ -63,8 +68,13 @@ class Calibrator:
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Calibrator":
         """The calibrator whose fields these are, read from JSON."""
-        rows = (tuple(plain[name]) for name in ("names", "mean", "scale", "weights"))
-        return cls(*rows, plain["bias"])
+        return cls(
+            names=tuple(plain["names"]),
+            mean=tuple(plain["mean"]),
+            scale=tuple(plain["scale"]),
+            weights=tuple(plain["weights"]),
+            bias=plain["bias"],
+        )
 
 
 def calibration_error(

@@ -1,5 +1,6 @@
 """One reply per source, token after token: greedy, or drawn from the nucleus."""
 
+from collections import deque
 from collections.abc import Iterator
 
 import torch
@@ -15,6 +16,7 @@ def generate(
     source: Tensor,
     lengths: Tensor,
     config: DecodingConfig,
+    *,
     constraint: Constraint | None = None,
     generator: torch.Generator | None = None,
 ) -> Iterator[list[Hypothesis]]:
@@ -72,14 +74,14 @@ def sample(
     source: Tensor,
     lengths: Tensor,
     config: DecodingConfig,
+    *,
     constraint: Constraint | None = None,
     generator: torch.Generator | None = None,
 ) -> list[list[Hypothesis]]:
     """The whole replies of `generate`, one per source, in the form that `beam_search` gives."""
-    replies: list[Hypothesis] = []
-    for replies in generate(model, source, lengths, config, constraint, generator):  # noqa: B007
-        pass
-    return [[reply] for reply in replies]
+    steps = generate(model, source, lengths, config, constraint=constraint, generator=generator)
+    (last,) = deque(steps, maxlen=1)
+    return [[reply] for reply in last]
 
 
 def pick(

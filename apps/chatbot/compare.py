@@ -11,6 +11,7 @@ from torch import Tensor, tensor
 from apps.chatbot.baselines import TfidfRetrieval, most_frequent_replies, rule_replies
 from apps.chatbot.datamodule import ChatDataModule, TextConfig
 from apps.chatbot.evaluate import answer_all, score_by_length, score_replies, score_texts
+from apps.chatbot.handover import FallbackConfig
 from apps.chatbot.train import (
     APP,
     DEFAULT_DECODING,
@@ -143,6 +144,7 @@ def compare(
         optim=optim,
         trainer=trainer,
         decoding=decoding,
+        fallback=FallbackConfig(),
         label_smoothing=label_smoothing,
     )
     folder = new_run_dir(APP, "compare", run)

@@ -8,12 +8,17 @@ training has seen: a network is often sure of itself on text unlike any that it 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sacrebleu
 
 from core.calibration import Calibrator
+from data.dialogues import Dialogue, Pair, Turn, mask_dialogues
+from data.out_of_domain import out_of_domain_messages
+
+if TYPE_CHECKING:
+    from apps.chatbot.inference import Chatbot
 
 SIGNALS = ("mean_log_probability", "known_pairs", "known_triples", "log_message_length")
 MOST_KNOWN = 100_000  # n-grams of a size that are kept, the most frequent first
@@ -21,6 +26,7 @@ OUT_OF_DOMAIN_WEIGHT = 0.15  # of all messages: how many are no business of the 
 UNRELATED_QUANTILE = 0.95
 OUT_OF_DOMAIN_REFUSED = 0.97  # share of the out-of-domain messages below the threshold
 REFUSED = 0.02  # least share of the validation replies below it
+MOST_REPLIES = 400  # of the validation part that are looked at
 
 
 class Familiarity:
@@ -70,7 +76,7 @@ class Confidence:
     Attributes:
         familiarity: Of messages.
         calibrator: From SIGNALS to a probability.
-        threshold: Replies less sure than this are not given, 0 to 1.
+        threshold: Only replies surer than this are given, 0 to 1.
     """
 
     familiarity: Familiarity
@@ -87,6 +93,11 @@ class Confidence:
         """
         signals = reply_signals(self.familiarity, log_probability, num_tokens, message)
         return float(self.calibrator.probability(np.array(signals)))
+
+    def is_familiar(self, message: Sequence[int]) -> bool:
+        """Whether a reply to this message would be given, were it as likely as replies are."""
+        usual = self.calibrator.mean[SIGNALS.index("mean_log_probability")]
+        return self.of(usual, 1, message) > self.threshold
 
     def to_plain(self) -> dict[str, Any]:
         """For JSON."""
@@ -109,6 +120,54 @@ def reply_signals(
     """The SIGNALS of a reply; arguments as for `Confidence.of`."""
     pairs, triples = familiarity.shares(message)
     return log_probability / num_tokens, pairs, triples, float(np.log1p(len(message)))
+
+
+def learn_confidence(
+    bot: "Chatbot", training: Sequence[Pair], validation: Sequence[Pair]
+) -> Confidence:
+    """Let a trained chatbot answer held-out and out-of-domain messages, and learn from both.
+
+    Args:
+        bot: Without a confidence yet.
+        training: Masked pairs whose messages it knows.
+        validation: Masked pairs that it was not trained on, at least one.
+    """
+    familiarity = Familiarity.fit(bot.message_ids(pair.context[-1].text) for pair in training)
+    chosen = spread(validation, MOST_REPLIES)
+    texts, own = _answered(bot, familiarity, chosen)
+    is_right = says_the_same(texts, [pair.reply for pair in chosen])
+    alien = out_of_domain_pairs(is_kept_back=False)
+    return fit_confidence(familiarity, own, is_right, _answered(bot, familiarity, alien)[1])
+
+
+def out_of_domain_pairs(is_kept_back: bool) -> list[Pair]:
+    """Messages that are no business of the desk's, masked; their replies say nothing."""
+    dialogues = [
+        Dialogue(f"out-of-domain-{number}", (Turn("user", text), Turn("agent", "-")))
+        for number, text in enumerate(out_of_domain_messages(is_kept_back))
+    ]
+    return [Pair(dialogue, 1) for dialogue in mask_dialogues(dialogues)]
+
+
+def spread(pairs: Sequence[Pair], most: int) -> list[Pair]:
+    """At most so many of the pairs, evenly from all of them."""
+    step = max(1, -(-len(pairs) // most))
+    return list(pairs[::step])
+
+
+def _answered(
+    bot: "Chatbot", familiarity: Familiarity, pairs: Sequence[Pair]
+) -> tuple[list[str], np.ndarray]:
+    """The masked replies, and their signals (N, K)."""
+    found = bot.search_all([pair.dialogue for pair in pairs], [pair.position for pair in pairs])
+    texts, signals = [], []
+    for (best, *_), pair in zip(found, pairs, strict=True):
+        texts.append(bot.tokenizer.decode(best.tokens))
+        message = bot.message_ids(pair.context[-1].text)
+        signals.append(
+            reply_signals(familiarity, best.log_probability, len(best.tokens) + 1, message)
+        )
+    return texts, np.array(signals)
 
 
 def fit_confidence(
@@ -152,9 +211,7 @@ def says_the_same(texts: Sequence[str], references: Sequence[str]) -> np.ndarray
     shift = len(references) // 2
     others = [*references[shift:], *references[:shift]]
     unrelated = [
-        chrf.sentence_score(a, [b]).score
-        for a, b in zip(references, others, strict=True)
-        if a != b
+        chrf.sentence_score(a, [b]).score for a, b in zip(references, others, strict=True) if a != b
     ]
     limit = np.quantile(unrelated, UNRELATED_QUANTILE) if unrelated else 50.0
     return np.array(own) > limit

@@ -1,8 +1,7 @@
 """A trained chatbot: load a run, answer."""
 
-import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,12 +10,16 @@ from typing import Any
 import torch
 
 from apps.chatbot.baselines import TfidfRetrieval
+from apps.chatbot.confidence import Confidence
 from apps.chatbot.datamodule import TextConfig
+from apps.chatbot.handover import FallbackConfig, has_asked, transcript
 from core.decoding import DecodingConfig, Hypothesis, beam_search
 from core.nn.seq2seq import EncoderDecoder, Seq2SeqConfig
 from core.nn.transformer import make_seq2seq
 from core.runs import Run, load_run
+from core.sampling import generate, sample
 from data.dialogues import (
+    MAX_CHARACTERS,
     Dialogue,
     Turn,
     check_characters,
@@ -27,10 +30,6 @@ from data.dialogues import (
 from data.entities import mask_once, placeholders, unmask
 from data.text import SPEAKER_TOKENS, Tokenizer
 
-HANDOFF_TEXT = (
-    "I am not sure that I understand you, and I do not want to tell you anything wrong. "
-    "I hand you over to a colleague."
-)
 MAX_PLAIN_DIGITS = 4  # a reply spells no number of more digits, but for those the user gave
 
 
@@ -40,10 +39,11 @@ class Reply:
 
     Attributes:
         text: The model's words, the user's own numbers put back.
-        confidence: Geometric mean of the probabilities of the reply's tokens, 0 to 1.
+        confidence: The chance that it says what an agent would have said, 0 to 1.
         handoff: Whether a person had better answer.
         source_tokens: The context as the model read it.
         attention: One entry a reply token: the token and its weights over the source tokens.
+        alternatives: What else the search found, the next best first.
     """
 
     text: str
@@ -51,6 +51,10 @@ class Reply:
     handoff: bool
     source_tokens: list[str]
     attention: list[dict[str, Any]]
+    alternatives: list[str]
+
+
+NO_REPLY = Reply("", 0.0, True, [], [], [])  # to an empty message
 
 
 class Chatbot:
@@ -61,7 +65,7 @@ class Chatbot:
         tokenizer: Its tokenizer.
         text: How contexts are cut.
         decoding: How replies are searched.
-        handoff_below: Replies less sure than this are marked for a hand-over, 0 to 1.
+        confidence: How sure a reply is; without it every reply is given.
     """
 
     def __init__(
@@ -70,14 +74,15 @@ class Chatbot:
         tokenizer: Tokenizer,
         text: TextConfig,
         decoding: DecodingConfig,
-        handoff_below: float = 0.0,
+        confidence: Confidence | None = None,
     ) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.text = text
         self.decoding = decoding
-        self.handoff_below = handoff_below
+        self.confidence = confidence
         self._forbidden = _ForbiddenTokens(tokenizer)
+        self._draws = torch.Generator().manual_seed(0)
 
     @classmethod
     def load(cls, run: Run, beam_size: int | None = None) -> "Chatbot":
@@ -92,8 +97,8 @@ class Chatbot:
         decoding = DecodingConfig(**run.config["decoding"])
         if beam_size is not None:
             decoding = replace(decoding, beam_size=beam_size)
-        below = run.preprocessor["handoff"]["confidence_below"]
-        return cls(model, tokenizer, TextConfig(**run.config["text"]), decoding, below)
+        confidence = Confidence.from_plain(run.preprocessor["confidence"])
+        return cls(model, tokenizer, TextConfig(**run.config["text"]), decoding, confidence)
 
     def reply(self, turns: Sequence[Turn]) -> Reply:
         """Answer a conversation whose last turn is the user's.
@@ -101,11 +106,36 @@ class Chatbot:
         Raises:
             ValueError: No turn, an empty last message, or one that is not the user's.
         """
-        if not turns or turns[-1].speaker != "user" or not turns[-1].text.strip():
-            raise ValueError("there is no message to answer; write what the customer says")
-        for turn in turns:
-            check_characters(turn.text, "the message")
-        return self.reply_all([mask_dialogues([Dialogue("live", tuple(turns))])[0]])[0]
+        return self.reply_all([masked_live(turns)])[0]
+
+    def stream(self, turns: Sequence[Turn]) -> Iterator[str | Reply]:
+        """Answer word by word: pieces of the text, and at the end the whole reply.
+
+        One token is chosen after the other, so that a beam is not searched. Nothing is shown of a
+        reply whose message alone makes it unsure; a reply that turns out unsure ends with
+        `handoff` all the same, and what was shown of it must then be taken back.
+
+        Raises:
+            ValueError: As for `reply`.
+        """
+        dialogue = masked_live(turns)
+        source = self._encode(dialogue, len(dialogue.turns))
+        message = dialogue.turns[-1].text
+        is_shown = self.confidence is None or self.confidence.is_familiar(self.message_ids(message))
+        shown, found = "", [Hypothesis(0)]
+        decoding = replace(self.decoding, beam_size=1)
+        padded, lengths = pad_sources([source])
+        constraint = self._constraint([source])
+        for found in generate(
+            self.model, padded, lengths, decoding, constraint=constraint, generator=self._draws
+        ):
+            text = self._spoken(found[0], dialogue.values)
+            # A character of several bytes is whole once the next token has come.
+            if is_shown and text.startswith(shown) and not text.endswith("\ufffd"):
+                if len(text) > len(shown):
+                    yield text[len(shown) :]
+                shown = text
+        yield self._to_reply(found, source, dialogue, len(dialogue.turns))
 
     def reply_all(
         self,
@@ -126,57 +156,116 @@ class Chatbot:
             The replies, in the order of the dialogues.
         """
         ends = [len(d.turns) for d in dialogues] if positions is None else positions
-        sources = [
-            self.tokenizer.encode_context(
-                dialogue.turns[:end], self.text.context_turns, self.text.max_source_tokens
-            )
-            for dialogue, end in zip(dialogues, ends, strict=True)
+        found = self.search_all(dialogues, ends, batch_size, advance)
+        return [
+            self._to_reply(hypotheses, self._encode(dialogue, end), dialogue, end)
+            for hypotheses, dialogue, end in zip(found, dialogues, ends, strict=True)
         ]
+
+    def search_all(
+        self,
+        dialogues: Sequence[Dialogue],
+        positions: Sequence[int],
+        batch_size: int = 64,
+        advance: Callable[[int], None] | None = None,
+    ) -> list[list[Hypothesis]]:
+        """What the search finds for each conversation, best first; arguments as for `reply_all`."""
+        sources = [self._encode(d, end) for d, end in zip(dialogues, positions, strict=True)]
         order = sorted(range(len(sources)), key=lambda row: len(sources[row]))
-        replies: dict[int, Reply] = {}
+        found: dict[int, list[Hypothesis]] = {}
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
-            chosen = [sources[row] for row in rows]
-            for row, found in zip(rows, self._search(chosen), strict=True):
-                replies[row] = self._to_reply(found, sources[row], dialogues[row].values)
+            found.update(zip(rows, self._search([sources[row] for row in rows]), strict=True))
             if advance is not None:
                 advance(len(rows))
-        return [replies[row] for row in range(len(sources))]
+        return [found[row] for row in range(len(sources))]
+
+    def message_ids(self, text: str) -> list[int]:
+        """Token ids of a message, as far as the network reads it."""
+        return self.tokenizer.encode(text)[: self.text.max_source_tokens]
+
+    def _encode(self, dialogue: Dialogue, end: int) -> list[int]:
+        return self.tokenizer.encode_context(
+            dialogue.turns[:end], self.text.context_turns, self.text.max_source_tokens
+        )
 
     def _search(self, sources: Sequence[list[int]]) -> list[list[Hypothesis]]:
-        lengths = torch.tensor([len(ids) for ids in sources])
-        padded = torch.zeros(len(sources), int(lengths.max()), dtype=torch.long)
-        for row, ids in zip(padded, sources, strict=True):
-            row[: len(ids)] = torch.tensor(ids)
-        known = [frozenset(ids) for ids in sources]
-
-        def constraint(row: int, tokens: Sequence[int]) -> set[int]:
-            return self._forbidden(known[row], tokens)
-
+        padded, lengths = pad_sources(sources)
+        constraint = self._constraint(sources)
+        if self.decoding.temperature > 0:
+            return sample(
+                self.model,
+                padded,
+                lengths,
+                self.decoding,
+                constraint=constraint,
+                generator=self._draws,
+            )
         return beam_search(self.model, padded, lengths, self.decoding, constraint)
 
+    def _constraint(self, sources: Sequence[list[int]]) -> Callable[[int, Sequence[int]], set[int]]:
+        known = [frozenset(ids) for ids in sources]
+        return lambda row, tokens: self._forbidden(known[row], tokens)
+
+    def _spoken(self, hypothesis: Hypothesis, values: Mapping[str, str]) -> str:
+        text = unmask(self.tokenizer.decode(hypothesis.tokens), values)
+        return "".join(character for character in text if character.isprintable()).strip()
+
+    def _sureness(self, log_probability: float, num_tokens: int, message: str) -> float:
+        if self.confidence is None:
+            return 1.0
+        return self.confidence.of(log_probability, num_tokens, self.message_ids(message))
+
+    def _is_unsure(self, confidence: float) -> bool:
+        return self.confidence is not None and confidence <= self.confidence.threshold
+
     def _to_reply(
-        self, found: Sequence[Hypothesis], source: Sequence[int], values: Mapping[str, str]
+        self, found: Sequence[Hypothesis], source: Sequence[int], dialogue: Dialogue, end: int
     ) -> Reply:
-        best = found[0]
-        spoken = unmask(self.tokenizer.decode(best.tokens), values)
-        text = "".join(character for character in spoken if character.isprintable()).strip()
-        confidence = math.exp(best.log_probability / (len(best.tokens) + 1))
+        best, values = found[0], dialogue.values
+        text = self._spoken(best, values)
         is_safe = bool(text) and all(
-            any(text[start:end] in value for value in values.values())
-            for start, end, _ in mask_once(text)
+            any(text[start:stop] in value for value in values.values())
+            for start, stop, _ in mask_once(text)
         )
+        message = dialogue.turns[end - 1].text
+        num_tokens = len(best.tokens) + 1
+        confidence = self._sureness(best.log_probability, num_tokens, message) if is_safe else 0.0
         attention = [
             {"token": self.tokenizer.decode([token]), "weights": weights[: len(source)].tolist()}
             for token, weights in zip(best.tokens, best.attention, strict=False)
         ]
         return Reply(
-            text=text if is_safe else HANDOFF_TEXT,
-            confidence=confidence if is_safe else 0.0,
-            handoff=not is_safe or confidence < self.handoff_below,
+            text=text if is_safe else "",
+            confidence=confidence,
+            handoff=not is_safe or self._is_unsure(confidence),
             source_tokens=[self.tokenizer.decode([token]) for token in source],
             attention=attention,
+            alternatives=[self._spoken(other, values) for other in found[1:]],
         )
+
+
+def masked_live(turns: Sequence[Turn]) -> Dialogue:
+    """A conversation that goes on, masked; of a very long message the beginning stays.
+
+    Raises:
+        ValueError: No turn, an empty last message, or one that is not the user's.
+    """
+    if not turns or turns[-1].speaker != "user" or not turns[-1].text.strip():
+        raise ValueError("there is no message to answer; write what the customer says")
+    for turn in turns:
+        check_characters(turn.text, "the message")
+    cut = tuple(Turn(turn.speaker, turn.text[:MAX_CHARACTERS]) for turn in turns)
+    return mask_dialogues([Dialogue("live", cut)])[0]
+
+
+def pad_sources(sources: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Right-padded token ids (B, S), and the real tokens per row (B,)."""
+    lengths = torch.tensor([len(ids) for ids in sources])
+    padded = torch.zeros(len(sources), int(lengths.max()), dtype=torch.long)
+    for row, ids in zip(padded, sources, strict=True):
+        row[: len(ids)] = torch.tensor(ids)
+    return padded, lengths
 
 
 class _ForbiddenTokens:
@@ -228,6 +317,7 @@ class Answers:
     def __init__(self, path: Path, beam_size: int | None = None) -> None:
         self.run = load_run(path, "chatbot")
         self.bot = Chatbot.load(self.run, beam_size)
+        self.fallback = FallbackConfig(**self.run.config["fallback"])
 
     @cached_property
     def _intents(self) -> TfidfRetrieval | None:
@@ -236,16 +326,54 @@ class Answers:
             return None
         return TfidfRetrieval(reply_pairs(dialogues), self.bot.text.context_turns)
 
-    def __call__(self, turns: Sequence[Turn]) -> dict[str, Any]:
-        """The reply with the keys of `reply --json`."""
+    def __call__(self, turns: Sequence[Turn], can_ask: bool = True) -> dict[str, Any]:
+        """The reply with the keys of `reply --json`.
+
+        An empty message is met with the request to say what is needed. An unsure reply is not
+        given: the customer is asked to rephrase, and after that handed over, with a `transcript`
+        for the colleague.
+
+        Args:
+            turns: The conversation, its last turn the user's.
+            can_ask: Whether the customer can be asked back; if not, unsure means handed over.
+        """
         started = time.perf_counter()
-        reply = self.bot.reply(turns)
+        if turns and turns[-1].speaker == "user" and not turns[-1].text.strip():
+            return self._finish(turns, NO_REPLY, started, can_ask=True)
+        return self._finish(turns, self.bot.reply(turns), started, can_ask)
+
+    def stream(self, turns: Sequence[Turn], can_ask: bool = True) -> Iterator[str | dict[str, Any]]:
+        """Pieces of the reply as they are written, and at the end what `__call__` gives.
+
+        Where the result's `fallback` is not None, its text stands for the pieces.
+        """
+        started = time.perf_counter()
+        if turns and turns[-1].speaker == "user" and not turns[-1].text.strip():
+            yield self._finish(turns, NO_REPLY, started, can_ask=True)
+            return
+        for piece in self.bot.stream(turns):
+            if isinstance(piece, Reply):
+                yield self._finish(turns, piece, started, can_ask)
+            else:
+                yield piece
+
+    def _finish(
+        self, turns: Sequence[Turn], reply: Reply, started: float, can_ask: bool
+    ) -> dict[str, Any]:
         latency_ms = 1000 * (time.perf_counter() - started)
-        masked = mask_dialogues([Dialogue("live", tuple(turns))])[0]
         hint = None
-        if self._intents is not None:
-            hint = self._intents.nearest([masked.turns])[0].dialogue.intent
-        result = {**asdict(reply), "intent_hint": hint, "latency_ms": round(latency_ms, 1)}
-        if reply.handoff:
-            result["text"] = HANDOFF_TEXT
-        return result
+        if self._intents is not None and reply is not NO_REPLY:
+            hint = self._intents.nearest([masked_live(turns).turns])[0].dialogue.intent
+        result = {
+            **asdict(reply),
+            "fallback": None,
+            "intent_hint": hint,
+            "latency_ms": round(latency_ms, 1),
+        }
+        if not reply.handoff:
+            return result
+        if can_ask and (reply is NO_REPLY or not has_asked(turns, self.fallback)):
+            asked = {"text": self.fallback.rephrase, "handoff": False, "fallback": "rephrase"}
+            return {**result, **asked}
+        result |= {"text": self.fallback.handoff, "fallback": "handoff"}
+        return {**result, "transcript": transcript(turns, result, reply.text)}

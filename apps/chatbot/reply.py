@@ -24,7 +24,8 @@ def reply(message: str, run: Path | None = None, beam_size: int | None = None) -
         run: The run folder; left out: runs/chatbot/champion.
         beam_size: Instead of the run's own; 1 is greedy search.
     """
-    return Answers(champion("chatbot", run), beam_size)([Turn("user", message)])
+    answers = Answers(champion("chatbot", run), beam_size)
+    return answers([Turn("user", message)], can_ask=False)
 
 
 def chat(run: Path | None = None, beam_size: int | None = None) -> None:

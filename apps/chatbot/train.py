@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pytorch_lightning import seed_everything
 
+from apps.chatbot.confidence import learn_confidence
 from apps.chatbot.datamodule import ChatDataModule, TextConfig
+from apps.chatbot.handover import FallbackConfig
 from apps.chatbot.inference import Chatbot
 from core.decoding import DecodingConfig
 from core.modules import Seq2SeqModule
@@ -21,8 +22,6 @@ from data.dialogues import ColumnsConfig
 
 logger = logging.getLogger(__name__)
 APP = "chatbot"
-HANDOFF_QUANTILE = 0.02  # share of the validation replies that would be handed over
-HANDOFF_SAMPLES = 200
 
 DEFAULT_MODEL = Seq2SeqConfig(hidden_size=256, embedding_size=256, dropout=0.25)
 DEFAULT_TRAINER = TrainerConfig(max_epochs=8)
@@ -39,6 +38,7 @@ class Recipe:
     optim: OptimConfig
     trainer: TrainerConfig
     decoding: DecodingConfig
+    fallback: FallbackConfig
     label_smoothing: float
 
     @classmethod
@@ -51,6 +51,7 @@ class Recipe:
             optim=OptimConfig(**config["optim"]),
             trainer=TrainerConfig(**config["trainer"]),
             decoding=DecodingConfig(**config["decoding"]),
+            fallback=FallbackConfig(**config["fallback"]),
             label_smoothing=config["label_smoothing"],
         )
 
@@ -65,6 +66,7 @@ def train(
     optim: OptimConfig = OptimConfig(),
     trainer: TrainerConfig = DEFAULT_TRAINER,
     decoding: DecodingConfig = DEFAULT_DECODING,
+    fallback: FallbackConfig = FallbackConfig(),
     label_smoothing: float = 0.1,
     resume: bool = False,
 ) -> None:
@@ -80,6 +82,7 @@ def train(
         optim: The optimiser.
         trainer: Length, clipping, early stopping, seed.
         decoding: How the run's replies are searched.
+        fallback: What is said instead of an unsure reply.
         label_smoothing: Share of the probability spread over all tokens, 0 to below 1.
         resume: Go on from the run's last checkpoint; give the same options as at first.
     """
@@ -92,6 +95,7 @@ def train(
         optim=optim,
         trainer=trainer,
         decoding=decoding,
+        fallback=fallback,
         label_smoothing=label_smoothing,
     )
     train_on(datamodule, recipe, data, run_dir, resume)
@@ -125,12 +129,12 @@ def finish(
     config: dict[str, Any],
     result: FitResult,
 ) -> Chatbot:
-    """Choose the hand-over threshold on the validation part and write the run folder."""
+    """Learn how sure a reply is on the validation part, and write the run folder."""
     decoding = DecodingConfig(**config["decoding"])
     bot = Chatbot(module.model, datamodule.tokenizer, datamodule.config, decoding)
-    pairs = datamodule.pairs("validation")[:HANDOFF_SAMPLES]
-    replies = bot.reply_all([p.dialogue for p in pairs], [p.position for p in pairs])
-    bot.handoff_below = float(np.quantile([r.confidence for r in replies], HANDOFF_QUANTILE))
+    bot.confidence = learn_confidence(
+        bot, datamodule.pairs("train"), datamodule.pairs("validation")
+    )
     datamodule.write(run_dir)
     save_run(
         run_dir,
@@ -139,7 +143,7 @@ def finish(
         model=module.model,
         preprocessor={
             "tokenizer": datamodule.tokenizer.to_json(),
-            "handoff": {"confidence_below": bot.handoff_below},
+            "confidence": bot.confidence.to_plain(),
         },
         metrics=asdict(result),
         source_hash=datamodule.source_hash,

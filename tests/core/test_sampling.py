@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -32,7 +34,7 @@ def test_every_yield_goes_on_from_the_one_before():
     network, config = model(), DecodingConfig(max_length=6, temperature=1.0, top_p=1.0)
     draws = torch.Generator().manual_seed(3)
     steps = list(generate(network, SOURCE, LENGTHS, config, generator=draws))
-    for before, after in zip(steps[:-1], steps[1:], strict=True):
+    for before, after in pairwise(steps):
         for old, new in zip(before, after, strict=True):
             assert new.tokens[: len(old.tokens)] == old.tokens
             assert new.log_probability <= old.log_probability
@@ -59,7 +61,14 @@ def test_a_forbidden_token_is_never_drawn():
     network = model()
     config = DecodingConfig(max_length=20, temperature=2.0, top_p=1.0, no_repeat_ngram=0)
     draws = torch.Generator().manual_seed(0)
-    found = sample(network, SOURCE, LENGTHS, config, lambda row, _: {4 + row, EOS_ID}, draws)
+    found = sample(
+        network,
+        SOURCE,
+        LENGTHS,
+        config,
+        constraint=lambda row, _: {4 + row, EOS_ID},
+        generator=draws,
+    )
     assert all(len(replies[0].tokens) == 20 for replies in found)
     assert 4 not in found[0][0].tokens
     assert 5 not in found[1][0].tokens

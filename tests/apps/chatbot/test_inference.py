@@ -1,9 +1,18 @@
 import json
 import re
 
+import numpy as np
 import pytest
 import torch
 
+from apps.chatbot.confidence import (
+    Familiarity,
+    _answered,
+    fit_confidence,
+    out_of_domain_pairs,
+)
+from apps.chatbot.datamodule import ChatDataModule
+from apps.chatbot.handover import FallbackConfig
 from apps.chatbot.inference import MAX_PLAIN_DIGITS, Answers, _ForbiddenTokens
 from data.dialogues import Turn
 from data.entities import PLACEHOLDER, placeholders
@@ -55,7 +64,7 @@ def test_a_number_is_given_back_as_the_user_wrote_it(chat):
 
     dialogue = mask_dialogues([Dialogue("d", (Turn("user", "order a-00123 please"),))])[0]
     found = [Hypothesis(0, tuple(ids), -1.0, ())]
-    reply = bot._to_reply(found, bot.tokenizer.encode("x"), dialogue.values)
+    reply = bot._to_reply(found, bot.tokenizer.encode("x"), dialogue, 1)
     assert "a-00123" in reply.text
 
 
@@ -90,11 +99,66 @@ def test_odd_messages_get_an_answer_in_words(chat, command, message):
     assert not PLACEHOLDER.search(result.out)
 
 
-def test_an_empty_message_is_refused_in_one_line(chat, command):
-    result = command("chatbot", "reply", "  ", "--run", chat.run)
-    assert result.code == 2
-    assert "no message to answer" in result.err
-    assert result.err.count("\n") == 1
+def test_an_empty_message_is_met_with_a_request(chat, command):
+    result = command("chatbot", "reply", "  ", "--run", chat.run, "--json")
+    assert result.code == 0
+    answer = json.loads(result.out)
+    assert answer["text"] == FallbackConfig().rephrase
+    assert answer["confidence"] == 0
+    assert answer["fallback"] == "rephrase"
+
+
+@pytest.fixture
+def sure(chat):
+    """The tiny chatbot with the confidence that it would have, were its replies right."""
+    answers = Answers(chat.run, beam_size=1)
+    pairs = ChatDataModule.from_run(answers.run).pairs("train")
+    familiarity = Familiarity.fit(answers.bot.message_ids(p.context[-1].text) for p in pairs)
+    own, alien = (
+        _answered(answers.bot, familiarity, chosen)[1]
+        for chosen in (pairs, out_of_domain_pairs(is_kept_back=False))
+    )
+    answers.bot.confidence = fit_confidence(familiarity, own, np.ones(len(own), bool), alien)
+    return answers
+
+
+def test_a_chatbot_that_was_never_right_hands_everything_over(chat):
+    assert Answers(chat.run)([Turn("user", "where is my lamp")], can_ask=False)["handoff"] is True
+
+
+def test_an_unsure_reply_is_first_asked_about_and_then_handed_over(sure):
+    noise = [Turn("user", "qwpoeir zxmcnv")]
+    asked = sure(noise)
+    assert (asked["text"], asked["handoff"]) == (FallbackConfig().rephrase, False)
+    again = sure([*noise, Turn("agent", asked["text"]), Turn("user", "tttt fjfjfj 1@b.de")])
+    assert (again["text"], again["handoff"]) == (FallbackConfig().handoff, True)
+    assert "user: tttt fjfjfj 1@b.de" in again["transcript"]["text"]
+    assert again["transcript"]["turns"][0] == {"speaker": "user", "text": "qwpoeir zxmcnv"}
+
+
+def test_where_nobody_can_be_asked_unsure_means_handed_over(chat, command):
+    result = command("chatbot", "reply", "qwpoeir zxmcnv", "--run", chat.run, "--json")
+    answer = json.loads(result.out)
+    assert answer["handoff"] is True
+    assert answer["text"] == FallbackConfig().handoff
+    assert answer["transcript"]["draft"] != answer["text"]
+
+
+def test_a_stream_ends_with_the_reply_that_its_pieces_spell(sure):
+    turns = [Turn("user", "where is my kettle, order 402-7781923-1120034")]
+    *pieces, last = sure.stream(turns)
+    whole = sure(turns)
+    assert last["text"] == whole["text"]
+    assert last["confidence"] == pytest.approx(whole["confidence"], abs=1e-6)
+    assert last["fallback"] is None
+    assert "".join(pieces) == last["text"]
+    assert len(pieces) > 2
+
+
+def test_nothing_is_shown_of_the_answer_to_noise(sure):
+    *pieces, last = sure.stream([Turn("user", "qwpoeir zxmcnv")])
+    assert pieces == []
+    assert last["fallback"] == "rephrase"
 
 
 def test_the_nearest_dialogues_intent_is_hinted(tmp_path, command):

@@ -17,7 +17,7 @@ def test_a_run_folder_holds_what_inference_needs(chat):
         "config.yaml",
         "model.safetensors",
         "preprocessor/tokenizer.json",
-        "preprocessor/handoff.json",
+        "preprocessor/confidence.json",
         "data/train.parquet",
         "data/validation.parquet",
         "data/test.parquet",
