@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib.metadata import version
-from inspect import signature
+from inspect import Parameter, signature
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
@@ -97,7 +97,10 @@ def _parse(
     quiet_libraries()
     parser = OneLineParser(prog=prog, description=about)
     parser.add_argument("--config", action=ActionConfigFile, help="YAML file of options")
-    parser.add_function_arguments(function, as_positional=getattr(function, "positional", False))
+    named = getattr(function, "positional", "")
+    if named:
+        _add_positional(parser, function, named)
+    parser.add_function_arguments(function, skip={named})
     if getattr(function, "prints_json", False):
         parser.add_argument(
             "--json", action="store_true", help="one JSON object on standard output"
@@ -110,6 +113,18 @@ def _parse(
     as_json = bool(options.pop("json", False))
     options.pop("config", None)
     return vars(parser.instantiate_classes(options)), as_json
+
+
+def _add_positional(parser: Any, function: Callable[..., Any], name: str) -> None:
+    """Add one text argument without a name; its help is the docstring's."""
+    from docstring_parser import parse
+
+    default = signature(function).parameters[name].default
+    told = parse(function.__doc__ or "").params
+    words = next((p.description for p in told if p.arg_name == name), None)
+    is_needed = default is Parameter.empty
+    optional = {} if is_needed else {"nargs": "?", "default": default}
+    parser.add_argument(name, type=str, help=words, **optional)
 
 
 def _check_config(path: Path) -> None:
@@ -133,12 +148,13 @@ def _with_values(words: Sequence[str], flags: Collection[str]) -> list[str]:
     ]
 
 
-def verb(show: Callable[[Any], str], positional: bool = False) -> Callable[[Any], Any]:
+def verb(show: Callable[[Any], str], positional: str = "") -> Callable[[Any], Any]:
     """Mark a function whose result is printed: as JSON with `--json`, else as `show` has it.
 
     Args:
         show: Turns the result into text.
-        positional: Whether arguments without a default are given without their name.
+        positional: The argument, a text, that is given without its name; where the function has a
+            default for it, it may be left out.
     """
 
     def mark(function: Any) -> Any:

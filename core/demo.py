@@ -21,11 +21,7 @@ def open_page(page: Path, port: int, arguments: Sequence[str]) -> NoReturn:
     Raises:
         ValueError: A port out of range, or taken.
     """
-    if not 1024 <= port <= 65535:
-        raise ValueError(f"port={port} must lie between 1024 and 65535; leave it out for 8501")
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", port)) == 0:
-            raise ValueError(f"port={port} is taken, perhaps by another demo; give --port another")
+    check_port(port)
     options = {
         "server.address": "localhost",
         "server.port": port,
@@ -36,6 +32,19 @@ def open_page(page: Path, port: int, arguments: Sequence[str]) -> NoReturn:
     words = [f"--{name}={value}" for name, value in options.items()]
     command = [sys.executable, "-m", "streamlit", "run", str(page), *words, "--", *arguments]
     os.execv(sys.executable, command)
+
+
+def check_port(port: int, host: str = "127.0.0.1") -> None:
+    """Refuse a port that a server cannot have.
+
+    Raises:
+        ValueError: Out of range, or taken.
+    """
+    if not 1024 <= port <= 65535:
+        raise ValueError(f"port={port} must lie between 1024 and 65535; leave --port out")
+    with socket.socket() as probe:
+        if probe.connect_ex((host, port)) == 0:
+            raise ValueError(f"port={port} is taken, perhaps by another server; give another")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ VERBS = {
         "train and score rules, RNN, LSTM, GRU side by side",
     ),
     "retrain": ("apps.chatbot.retrain:retrain", "go on learning from new dialogues"),
-    "reply": ("apps.chatbot.reply:reply", "answer one message"),
+    "reply": ("apps.chatbot.reply:reply", "answer one message, or a file of them"),
     "chat": ("apps.chatbot.reply:chat", "talk to the chatbot in the terminal"),
+    "serve": ("apps.chatbot.serve:serve", "answer over HTTP, on this machine"),
     "demo": ("apps.chatbot.__main__:demo", "open the chatbot in the browser"),
 }
 

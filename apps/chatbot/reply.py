@@ -1,39 +1,70 @@
-"""The commands that talk: reply to one message, or chat."""
+"""The commands that talk: reply to one message or a file of them, or chat."""
 
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from apps.chatbot.inference import Answers
+from apps.chatbot.messages import read_messages
 from core.cli import verb
-from core.runs import champion
+from core.progress import progress
+from core.runs import champion, write_json, write_text
 from data.dialogues import Turn
 
 
 def words(result: dict[str, Any]) -> str:
-    """The answer alone."""
-    return str(result["text"])
+    """The answers alone, one a line."""
+    return "\n".join(str(one["text"]) for one in result.get("replies", [result]))
 
 
-@verb(words, positional=True)
-def reply(message: str, run: Path | None = None, beam_size: int | None = None) -> dict[str, Any]:
-    """Answer one message.
+@verb(words, positional="message")
+def reply(
+    message: str | None = None,
+    input: Path | None = None,
+    run: Path | None = None,
+    beam_size: int | None = None,
+) -> dict[str, Any]:
+    """Answer one message, or every message of a file.
+
+    Nobody can be asked back here, so that an unsure reply is handed over at once.
 
     Args:
         message: What the customer writes.
+        input: Instead: a file with a message a line, or `.jsonl` with a `message` or `turns` each;
+            with `--json` the results stand under `replies`.
         run: The run folder; left out: runs/chatbot/champion.
         beam_size: Instead of the run's own; 1 is greedy search.
     """
+    if (message is None) == (input is None):
+        raise ValueError('give either a message, such as "where is my order", or --input FILE')
+    if message is not None:
+        conversations = [[Turn("user", message)]]
+    else:
+        assert input is not None
+        conversations = read_messages(input)
     answers = Answers(champion("chatbot", run), beam_size)
-    return answers([Turn("user", message)], can_ask=False)
+    results = []
+    with progress("replies", len(conversations)) as advance:
+        for turns in conversations:
+            results.append(answers(turns, can_ask=False))
+            advance(1)
+    return results[0] if input is None else {"replies": results}
 
 
-def chat(run: Path | None = None, beam_size: int | None = None) -> None:
+def chat(
+    run: Path | None = None, beam_size: int | None = None, transcripts: Path | None = None
+) -> None:
     """Talk to the chatbot; an empty line or end of input ends the conversation.
+
+    An unsure reply is first met with a request to say it in other words, and after that the
+    conversation is handed over and ends.
 
     Args:
         run: The run folder; left out: runs/chatbot/champion.
         beam_size: Instead of the run's own; 1 is greedy search.
+        transcripts: Folder that gets a `.json` and a `.txt` file of a conversation that is handed
+            over, with all that the customer wrote; left out: the text goes to standard error.
     """
     answers = Answers(champion("chatbot", run), beam_size)
     turns: list[Turn] = []
@@ -47,3 +78,16 @@ def chat(run: Path | None = None, beam_size: int | None = None) -> None:
         result = answers(turns)
         turns.append(Turn("agent", result["text"]))
         print(result["text"], flush=True)
+        if result["handoff"]:
+            _hand_over(result["transcript"], transcripts)
+            return
+
+
+def _hand_over(transcript: dict[str, Any], folder: Path | None) -> None:
+    if folder is None:
+        print(f"\n{transcript['text']}", file=sys.stderr)
+        return
+    stem = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 10**9:09d}"
+    write_json(stem.with_suffix(".json"), transcript)
+    write_text(stem.with_suffix(".txt"), transcript["text"])
+    print(f"transcript for the colleague: {stem}.txt and .json", file=sys.stderr)

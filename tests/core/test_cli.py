@@ -56,7 +56,7 @@ def score(seeds: int = 1) -> dict:
     return {"mean": 0.5, "bleu": float("nan"), "rows": [(seeds, float("inf"))], "text": "né"}
 
 
-@verb(show=str, positional=True)
+@verb(show=str, positional="text")
 def answer(text: str, loud: bool = False) -> dict:
     """Answer.
 

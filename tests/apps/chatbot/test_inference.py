@@ -180,12 +180,3 @@ def test_the_nearest_dialogues_intent_is_hinted(tmp_path, command):
     assert command("chatbot", "train", *words).code == 0
     result = command("chatbot", "reply", "my money please", "--run", tmp_path / "run", "--json")
     assert json.loads(result.out)["intent_hint"] == "refund"
-
-
-def test_chat_talks_until_an_empty_line(chat, command, monkeypatch):
-    import io
-
-    monkeypatch.setattr("sys.stdin", io.StringIO("where is my lamp\nthank you\n\n"))
-    result = command("chatbot", "chat", "--run", chat.run)
-    assert result.code == 0
-    assert len(result.out.strip().splitlines()) == 2
