@@ -25,7 +25,21 @@ logger = logging.getLogger(__name__)
 Row = dict[str, Any]
 ROOT = Path(__file__).parents[2]
 SOURCES = (
-    "core/nn/*.py",
+    *(
+        f"core/nn/{name}.py"
+        for name in (
+            "attention",
+            "cells",
+            "dropout",
+            "initialization",
+            "masking",
+            "normalization",
+            "recurrent",
+            "regularization",
+            "sequence",
+            "stepping",
+        )
+    ),
     "core/modules.py",
     "core/optim.py",
     "core/clipping.py",

@@ -29,12 +29,16 @@ class Seq2SeqConfig(ArchitectureConfig):
             A Transformer has its own.
         attention_window: Of the local kinds: source tokens read to either side of the centre, at
             least 1.
+        input_feeding: Whether the decoder also reads, at each step, what it attended to at the last
+            one (Luong et al. 2015, arXiv:1508.04025, section 3.3). It then has to train step by
+            step, which takes several times as long.
         bidirectional: Whether the encoder reads both ways; the decoder never does.
     """
 
     embedding_size: int = 128
     attention: AttentionKind = "general"
     attention_window: int = 10
+    input_feeding: bool = False
     bidirectional: bool = True
 
     def __post_init__(self) -> None:
@@ -48,6 +52,11 @@ class Seq2SeqConfig(ArchitectureConfig):
             )
         if self.attention_window < 1:
             raise ValueError(f"attention_window={self.attention_window} must be at least 1")
+        if self.input_feeding and (self.attention == "none" or self.architecture != "recurrent"):
+            raise ValueError(
+                "input_feeding=True feeds back what a recurrent decoder attended to; it needs "
+                "architecture=recurrent and an attention other than none"
+            )
         if self.architecture == "transformer":
             check_heads("embedding_size", self.embedding_size, self.num_heads)
         elif self.attention == "dot" and self.bidirectional:
@@ -162,9 +171,10 @@ class EncoderDecoder(nn.Module):
 class Seq2Seq(EncoderDecoder):
     """Bidirectional recurrent encoder, recurrent decoder, attention after the decoder's layers.
 
-    The decoder's recurrence does not read the attended context (Luong et al. 2015 without input
-    feeding), so that training runs all target steps in one fused call. Its state is the stack's;
-    with `local_monotonic` attention a last entry counts the tokens that each row has read, (B,).
+    Without input feeding the decoder's recurrence does not read the attended context, so that
+    training runs all target steps in one fused call. Its state is the stack's, with input feeding
+    followed by the last features, (B, E); with `local_monotonic` attention a last entry counts the
+    tokens that each row has read, (B,).
 
     Args:
         vocab_size: Tokens, PAD among them.
@@ -175,7 +185,8 @@ class Seq2Seq(EncoderDecoder):
         super().__init__(vocab_size, config)
         self.encoder = RecurrentStack(config.embedding_size, config)
         memory_size = self.encoder.output_size
-        self.decoder = RecurrentStack(config.embedding_size, decoder_config(config))
+        read_at_once = config.embedding_size * (2 if config.input_feeding else 1)
+        self.decoder = RecurrentStack(read_at_once, decoder_config(config))
         self.bridge = nn.Linear(memory_size, self.decoder.start_size)
         self.attention = make_attention(
             config.attention, config.hidden_size, memory_size, config.attention_window
@@ -196,6 +207,8 @@ class Seq2Seq(EncoderDecoder):
             keys = self.attention.project(values, valid_mask)
         summary = self.bridge(self.encoder.last_state(values, lengths))
         state = self.decoder.start_state(torch.tanh(summary))
+        if self.config.input_feeding:
+            state = (*state, (summary.new_zeros(len(summary), self.config.embedding_size),))
         if self.counts_tokens:
             state = (*state, (torch.zeros_like(lengths),))
         return Memory(values, keys, valid_mask), state
@@ -209,16 +222,44 @@ class Seq2Seq(EncoderDecoder):
             state, (count,) = state[:-1], state[-1]
             steps = torch.arange(tokens.size(1), device=tokens.device)
             positions = count.unsqueeze(1) + steps  # (B, T)
-        states, state = self.decoder.advance(self.dropout(self.embedding(tokens)), state)
+        embedded = self.dropout(self.embedding(tokens))  # (B, T, E)
+        if self.config.input_feeding:
+            features, state, weights = self._decode_fed(embedded, state, memory, positions)
+        else:
+            states, state = self.decoder.advance(embedded, state)
+            features, weights = self._attend(states, memory, positions)
         if positions is not None:
             state = (*state, (positions[:, -1] + 1,))
+        return features, state, weights
+
+    def _decode_fed(
+        self, embedded: Tensor, state: StackState, memory: Memory, positions: Tensor | None
+    ) -> tuple[Tensor, StackState, Tensor]:
+        """One step after the other, each reading the features of the one before."""
+        *stack, (fed,) = state
+        features, weights = [], []
+        for step in range(embedded.size(1)):
+            here = slice(step, step + 1)
+            x = torch.cat([embedded[:, here], fed.unsqueeze(1)], dim=-1)  # (B, 1, 2E)
+            states, stack = self.decoder.advance(x, tuple(stack))
+            place = None if positions is None else positions[:, here]
+            found, seen = self._attend(states, memory, place)
+            fed = found.squeeze(1)
+            features.append(found)
+            weights.append(seen)
+        return torch.cat(features, dim=1), (*stack, (fed,)), torch.cat(weights, dim=1)
+
+    def _attend(
+        self, states: Tensor, memory: Memory, positions: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Features (B, T, E) of decoder states, and the attention weights, if any."""
         if self.attention is None:
-            return self.dropout(torch.tanh(self.combine(states))), state, None
+            return self.dropout(torch.tanh(self.combine(states))), None
         context, weights = self.attention(
             states, memory.keys, memory.values, memory.valid_mask, positions
         )
         features = torch.tanh(self.combine(torch.cat([states, context], dim=-1)))  # (B, T, E)
-        return self.dropout(features), state, weights
+        return self.dropout(features), weights
 
 
 def decoder_config(config: RecurrentConfig) -> RecurrentConfig:

@@ -15,6 +15,8 @@ KINDS = [
     *({"cell": cell, "attention": kind} for cell in CELLS for kind in ("general", "none")),
     *({"attention": kind} for kind in ATTENTIONS),
     {"attention": "dot", "bidirectional": False},
+    *({"attention": kind, "input_feeding": True} for kind in ("general", "local_monotonic")),
+    {"cell": "gru", "attention": "additive", "input_feeding": True},
 ]
 
 
@@ -116,6 +118,20 @@ def test_the_state_has_no_other_entry_than_the_layers(attention: str) -> None:
     assert len(state) == SMALL.num_layers + (attention == "local_monotonic")
 
 
+def test_with_input_feeding_a_step_reads_what_the_one_before_attended_to() -> None:
+    model = build({"input_feeding": True})
+    given = batch()
+    memory, state = model.encode(given.source, given.source_lengths)
+    assert torch.equal(state[-1][0], torch.zeros(2, SMALL.embedding_size))
+    features, after, _ = model.decode(given.target[:, :2], state, memory)
+    assert torch.equal(after[-1][0], features[:, -1])
+    other = (*after[:-1], (after[-1][0] + 1,))
+    same, changed = (
+        model.decode(given.target[:, 2:3], begun, memory)[0] for begun in (after, other)
+    )
+    assert not torch.allclose(same, changed)
+
+
 def test_the_decoder_starts_from_the_bridge_layer_after_layer() -> None:
     model = build({"cell": "lstm"})
     given = batch()
@@ -170,6 +186,11 @@ def test_length_zero_is_an_error() -> None:
         ({"embedding_size": 0}, "embedding_size=0"),
         ({"attention": "dot"}, "attention='dot' .*set bidirectional to false"),
         ({"architecture": "transformr"}, "architecture='transformr' is unknown; choose recurrent"),
+        ({"input_feeding": True, "attention": "none"}, "input_feeding=True .*other than none"),
+        (
+            {"input_feeding": True, "architecture": "transformer"},
+            "input_feeding=True .*architecture=recurrent",
+        ),
         ({"num_heads": 0}, "num_heads=0 must be at least 1"),
         (
             {"architecture": "transformer", "embedding_size": 30},
