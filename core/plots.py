@@ -44,8 +44,8 @@ def style(figure: go.Figure, title: str, x: str, y: str) -> go.Figure:
         yaxis_title=y,
         template="plotly_white",
         colorway=list(COLORS),
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0.0},
-        margin={"l": 60, "r": 20, "t": 80, "b": 50},
+        legend={"x": 1.02, "y": 1.0},  # beside the plot: above it many names would hide the title
+        margin={"l": 60, "r": 20, "t": 60, "b": 50},
         height=420,
     )
     return figure
