@@ -44,7 +44,7 @@ def style(figure: go.Figure, title: str, x: str, y: str) -> go.Figure:
         yaxis_title=y,
         template="plotly_white",
         colorway=list(COLORS),
-        legend={"x": 1.02, "y": 1.0},  # beside the plot: above it many names would hide the title
+        legend={"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0.0},  # room for many names
         margin={"l": 60, "r": 20, "t": 60, "b": 50},
         height=420,
     )
