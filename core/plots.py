@@ -44,8 +44,8 @@ def style(figure: go.Figure, title: str, x: str, y: str) -> go.Figure:
         yaxis_title=y,
         template="plotly_white",
         colorway=list(COLORS),
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0.0},
-        margin={"l": 60, "r": 20, "t": 80, "b": 50},
+        legend={"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0.0},  # room for many names
+        margin={"l": 60, "r": 20, "t": 60, "b": 50},
         height=420,
     )
     return figure

@@ -70,6 +70,8 @@ def memory(
 
 
 def _cell(rows: Sequence[Row]) -> str:
+    if not rows:
+        return "-"
     scores = [row["score"] for row in rows if row["score"] is not None]
     solved = f"({sum(row['solved'] for row in rows)}/{len(rows)})"
     if not scores:

@@ -104,7 +104,10 @@ def gradient_section(seeds: int, store: Path, share: float) -> Section:
     before = [curve for curve in default + by_cell if not curve["trained"]]
     after = [curve for curve in default + by_cell if curve["trained"]]
     starts = "The start decides how far an LSTM and a GRU remember"
-    curves = by_start + default + by_cell
+    named = {
+        (c["cell"], c["start"], c["state"], c["trained"]): c for c in by_start + default + by_cell
+    }
+    curves = list(named.values())
     return Section(
         "Gradient by lag",
         GRADIENT_TEXT,

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from apps.gradient_lab.jobs import job_key, run_job, run_jobs
+from apps.gradient_lab.memory import table
 from apps.gradient_lab.recipes import recipe, with_model
 from apps.gradient_lab.tuning import first_norms
 from core.clipping import Clipping
@@ -33,6 +34,13 @@ def test_memory_prints_a_table_with_the_baseline(command):
     assert result.code == 0
     assert "baseline" in result.out
     assert "0.1667" in result.out
+
+
+def test_a_length_at_which_a_cell_was_not_run_is_a_dash_in_the_table():
+    row = {"task": "adding", "start": "chrono", "score": 0.005, "solved": True, "seconds": 1.0}
+    rows = [{**row, "cell": "lstm", "length": length} for length in (20, 40)]
+    *_, last = table([*rows, {**row, "cell": "gru", "length": 20}]).splitlines()
+    assert last.split() == ["gru", "chrono", "0.0050", "(1/1)", "-", "1"]
 
 
 def test_starts_that_a_cell_cannot_have_are_left_out(command):

@@ -131,19 +131,23 @@ def test_the_correction_reaches_less_far_at_longer_horizons() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_eight_samples_are_learnt_by_heart(kind: dict) -> None:
     network = forecaster(replace(SMALL, **kind, hidden_size=32)).train()
-    inputs, target = torch.randn(8, 6, 3), torch.randn(8, len(HORIZONS))
+    inputs = torch.randn(8, 6, 3)
+    # Off the base's median by what the network, which moves it in small steps, can reach.
+    target = network.base_median + 0.3 * torch.randn(8, len(HORIZONS))
     optimizer = torch.optim.Adam(network.parameters(), 0.03)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 400)
     losses = []
     for _ in range(400):
         loss = pinball_loss(network(inputs), target, network.levels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        schedule.step()
         losses.append(float(loss))
     medians = network(inputs)[..., network.middle]
     # The longest horizons may move less: the shortest is learnt to the point.
-    assert (medians[:, 0] - target[:, 0]).abs().max() < 0.1
-    assert losses[-1] < 0.6 * losses[0]
+    assert (medians[:, 0] - target[:, 0]).abs().max() < 0.01
+    assert losses[-1] < 0.7 * losses[0]  # a fan narrows to a share of its width, not to nothing
 
 
 def test_dropout_acts_in_training_alone() -> None:
