@@ -223,6 +223,7 @@ class Seq2Seq(EncoderDecoder):
             steps = torch.arange(tokens.size(1), device=tokens.device)
             positions = count.unsqueeze(1) + steps  # (B, T)
         embedded = self.dropout(self.embedding(tokens))  # (B, T, E)
+        weights: Tensor | None
         if self.config.input_feeding:
             features, state, weights = self._decode_fed(embedded, state, memory, positions)
         else:
@@ -236,14 +237,16 @@ class Seq2Seq(EncoderDecoder):
         self, embedded: Tensor, state: StackState, memory: Memory, positions: Tensor | None
     ) -> tuple[Tensor, StackState, Tensor]:
         """One step after the other, each reading the features of the one before."""
-        *stack, (fed,) = state
-        features, weights = [], []
+        stack, (fed,) = state[:-1], state[-1]
+        features: list[Tensor] = []
+        weights: list[Tensor] = []
         for step in range(embedded.size(1)):
             here = slice(step, step + 1)
             x = torch.cat([embedded[:, here], fed.unsqueeze(1)], dim=-1)  # (B, 1, 2E)
-            states, stack = self.decoder.advance(x, tuple(stack))
+            states, stack = self.decoder.advance(x, stack)
             place = None if positions is None else positions[:, here]
             found, seen = self._attend(states, memory, place)
+            assert seen is not None, "the configuration asks for attention"
             fed = found.squeeze(1)
             features.append(found)
             weights.append(seen)

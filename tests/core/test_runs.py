@@ -146,8 +146,8 @@ def test_another_apps_run_is_refused(tmp_path: Path) -> None:
 
 def test_another_format_version_is_refused(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
-    change_manifest(run, format_version=2)
-    with pytest.raises(ValueError, match="run format 2, this version reads 1"):
+    change_manifest(run, format_version=1)
+    with pytest.raises(ValueError, match="run format 1, this version reads 2"):
         load_run(run, "chatbot")
 
 
