@@ -61,9 +61,7 @@ class CpuBudget(pl.Callback):
         self._started = time.process_time()
         for config in trainer.lr_scheduler_configs:
             assert isinstance(config.scheduler, LambdaLR)
-            config.scheduler.lr_lambdas = [lambda step: self.rate(step)] * len(
-                config.scheduler.lr_lambdas
-            )
+            config.scheduler.lr_lambdas = [self.rate] * len(config.scheduler.lr_lambdas)
         trainer.should_stop = trainer.should_stop or self.used >= self.seconds
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
