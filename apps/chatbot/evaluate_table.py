@@ -93,16 +93,16 @@ def risk_lines(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     return align(lines)
 
 
-def worst_lines(worst: Sequence[Mapping[str, Any]]) -> str:
-    """Question, reply and reference of each, cut to a line."""
+def worst_lines(worst: Sequence[Mapping[str, Any]], width: int | None = WIDTH) -> str:
+    """Question, reply and reference of each, cut to a width where one is given."""
     return "\n".join(
         f"chrF {one['chrf']:.1f}, confidence {one['confidence']:.2f}\n"
-        f"  question   {_cut(one['question'])}\n"
-        f"  reply      {_cut(one['reply'])}\n"
-        f"  reference  {_cut(one['reference'])}"
+        f"  question   {_cut(one['question'], width)}\n"
+        f"  reply      {_cut(one['reply'], width)}\n"
+        f"  reference  {_cut(one['reference'], width)}"
         for one in worst
     )
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= WIDTH else text[: WIDTH - 3] + "..."
+def _cut(text: str, width: int | None) -> str:
+    return text if width is None or len(text) <= width else text[: width - 3] + "..."

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -71,9 +71,7 @@ class HeldOut:
             counts = Overlap(self.references).counts(texts, advance)
         groups = [pair.dialogue.dialogue_id for pair in self.pairs]
         resampled = {
-            name: resample(
-                group_sums(found, groups), lambda sums, name=name: overlap_score(name, sums)
-            )
+            name: resample(group_sums(found, groups), partial(overlap_score, name))
             for name, found in counts.items()
         }
         metrics = {
