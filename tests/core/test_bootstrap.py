@@ -9,7 +9,7 @@ import sacrebleu
 from core.bootstrap import NUM_RESAMPLES, group_sums, interval, paired_difference, resample
 from core.text_metrics import Overlap, overlap_score
 
-WORDS = "the lamp order is here was sent late today thank you please wait".split()
+WORDS = ["the", "lamp", "order", "is", "here", "was", "sent", "late", "thank", "you"]
 
 
 def mean(sums: np.ndarray) -> np.ndarray:
@@ -35,7 +35,9 @@ def test_resampled_scores_are_those_of_the_drawn_dialogues_texts(name: str) -> N
     times = np.random.default_rng(5).multinomial(6, np.full(6, 1 / 6), size=8)
     score = {"bleu": sacrebleu.corpus_bleu, "chrf": sacrebleu.corpus_chrf}[name]
     for one, counts in zip(found, times, strict=True):
-        rows = [3 * unit + part for unit in range(6) for _ in range(counts[unit]) for part in range(3)]
+        rows = [
+            3 * unit + part for unit in range(6) for _ in range(counts[unit]) for part in range(3)
+        ]
         drawn = [[part[row] for row in rows] for part in (texts, references)]
         assert one == pytest.approx(score(drawn[0], [drawn[1]]).score)
 
@@ -58,7 +60,9 @@ def test_the_interval_of_a_mean_is_the_central_limits() -> None:
     values = np.random.default_rng(0).integers(0, 100, 400)
     low, high = interval(resample(units(values), mean))
     half = 1.96 * values.std() / 20
-    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.2 * half)
+    assert (low, high) == pytest.approx(
+        (values.mean() - half, values.mean() + half), abs=0.2 * half
+    )
 
 
 def test_whole_dialogues_give_wider_intervals_than_their_replies_one_by_one() -> None:
@@ -90,7 +94,9 @@ def test_a_clear_difference_has_the_least_p_and_none_at_all_has_the_most() -> No
     assert p_value(values + 50, values) == pytest.approx(1 / 401)
     assert p_value(values, values) == 1
     noise = np.random.default_rng(1).integers(0, 20, 60)
-    assert p_value(values + noise, values) == p_value(values, values + noise) == pytest.approx(1 / 401)
+    assert (
+        p_value(values + noise, values) == p_value(values, values + noise) == pytest.approx(1 / 401)
+    )
 
 
 def test_pairing_sees_what_two_intervals_hide() -> None:

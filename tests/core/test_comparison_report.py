@@ -167,8 +167,10 @@ def test_another_measure_has_its_own_table_section_and_place_in_the_report(tmp_p
     assert line_of(table, "gru")[:2] == ["25.0", f"±{half:.1f}"]
     assert line_of(table, "tfidf") == ["31.0", "-"]
     section = part_section("By turn", rows, BY_LENGTH)
-    assert section.numbers == {"tfidf": {"short": [31.0], "long": []}, "gru": {
-        "short": [20.0, 30.0], "long": [12.0, 14.0]}}
+    assert section.numbers == {
+        "tfidf": {"short": [31.0], "long": []},
+        "gru": {"short": [20.0, 30.0], "long": [12.0, 14.0]},
+    }
     write_comparison(tmp_path, "Title", rows, "the scores", BY_LENGTH, more=[section])
     page = (tmp_path / "compare.html").read_text()
     assert page.index("By length of the input") < page.index("<h2>By turn</h2>")

@@ -24,8 +24,8 @@ from core.plots import (
     lag_curves,
     loss_curves,
     quality_by_length,
-    risk_coverage_curves,
     read_training_log,
+    risk_coverage_curves,
     style,
 )
 from core.reporting import Section, write_report

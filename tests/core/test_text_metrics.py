@@ -1,6 +1,7 @@
 import pytest
+import sacrebleu
 
-from core.text_metrics import distinct_n, repetition_rate
+from core.text_metrics import Overlap, distinct_n, overlap_score, repetition_rate
 
 
 @pytest.mark.parametrize(
@@ -68,5 +69,5 @@ def test_the_counts_of_a_text_give_its_sentence_chrf() -> None:
 
 
 def test_as_many_texts_as_references_are_wanted() -> None:
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(ValueError, match="longer"):
         Overlap(REFERENCES).counts(TEXTS[:2])

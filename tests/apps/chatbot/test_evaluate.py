@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 import sacrebleu
 
-from apps.chatbot.evaluate import score_model
+from apps.chatbot.evaluate import evaluate, score_model
 from apps.chatbot.evaluate_table import table
 from apps.chatbot.held_out import HeldOut, lead
 from apps.chatbot.inference import Chatbot, Reply
 from apps.chatbot.scores import mask_reply, reply_number, score_content, worst_replies
+from core.cli import call
 from core.runs import load_run
 from data.dialogues import Dialogue, Pair, Turn, load_dialogues, mask_dialogues, reply_pairs
 
@@ -189,13 +190,18 @@ def test_the_worst_replies_are_those_of_the_lowest_sentence_chrf_and_twenty_at_m
     assert found[0]["confidence"] == pytest.approx(29 / 30)
 
 
-def test_what_is_shown_of_the_worst_replies_holds_no_personal_data(tmp_path, command, chat):
-    result = command("chatbot", "evaluate", "--run", chat.run, "--data", chat.data, "--json")
-    worst = json.loads(result.out)["worst"]
+@pytest.fixture(scope="module")
+def result(chat):
+    """Every reply of the data scored."""
+    return call(evaluate, ["--run", str(chat.run), "--data", str(chat.data)], "evaluate")
+
+
+def test_what_is_shown_of_the_worst_replies_holds_no_personal_data(result):
+    worst = result["worst"]
     assert len(worst) == 20
     assert any("<order_1>" in one["question"] for one in worst)
-    assert not re.search(r"\d{3}", json.dumps([[one[k] for k in ("question", "reply", "reference")]
-                                               for one in worst]))
+    shown = [one[name] for one in worst for name in ("question", "reply", "reference")]
+    assert not any(re.search(r"\d{3}", text) for text in shown)
 
 
 @pytest.mark.parametrize(
@@ -220,10 +226,9 @@ def test_a_masked_reply_stays_as_it_is():
     )
 
 
-def test_the_table_shows_every_candidate_part_and_five_of_the_worst(chat, command):
-    result = evaluated(command, "--run", chat.run, "--data", chat.data)
+def test_the_table_shows_every_candidate_part_and_five_of_the_worst(result):
     shown = table(result)
-    for word in ("bm25", "latency_ms_p95", "later n=", "long (", "aurc", "paired over dialogues"):
+    for word in ("bm25", "latency_ms_p95", "later n=", "short (", "aurc", "paired over dialogues"):
         assert word in shown
     assert shown.count("  reference  ") == 5
     low, high = result["intervals"]["chrf"]
