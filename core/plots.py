@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # Okabe & Ito 2008: told apart with any kind of colour vision.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 SMALLEST = 1e-20  # what lies below is drawn there: a logarithm has no zero
+# Beyond eight lines the colours come again, dotted.
+LINES = [{"color": color, "dash": dash} for dash in ("solid", "dot") for color in COLORS]
 DASHES = {"hidden": "solid", "cell": "dash"}
 
 
@@ -132,7 +134,7 @@ def quality_by_length(
         title: The figure's.
     """
     figure = go.Figure()
-    for color, (name, by_length) in zip(cycle(COLORS), values.items(), strict=False):
+    for line, (name, by_length) in zip(LINES, values.items(), strict=False):
         means = {key: interval(seeds) for key, seeds in by_length.items() if seeds}
         figure.add_scatter(
             x=list(means),
@@ -140,7 +142,7 @@ def quality_by_length(
             error_y={"type": "data", "array": [half for _, half in means.values()], "thickness": 1},
             name=name,
             mode="lines+markers",
-            line={"color": color, "width": 2},
+            line={**line, "width": 2},
         )
     order = list(dict.fromkeys(key for by_length in values.values() for key in by_length))
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=order)

@@ -57,7 +57,8 @@ def lead_lines(leads: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
         cells = []
         for score in ("bleu", "chrf"):
             one = found[score]
-            cells += [f"{one['difference']:+.2f} {range_cell(one['interval'])}"]
+            low, high = one["interval"]
+            cells += [f"{one['difference']:+.2f} [{low:+.2f}, {high:+.2f}]"]
             cells += [f"{one['p_value']:.3f}"]
         lines.append([name, *cells])
     return align(lines)

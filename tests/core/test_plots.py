@@ -148,6 +148,12 @@ def test_quality_by_length_shows_means_with_intervals_and_skips_what_is_missing(
     assert figure.layout.title.text == "By days"
 
 
+def test_more_candidates_than_colours_are_still_told_apart() -> None:
+    figure = quality_by_length({str(n): {"20": [1.0]} for n in range(10)}, "days", "crps", "")
+    looks = {(line.line.color, line.line.dash) for line in figure.data}
+    assert len(figure.data) == len(looks) == 10
+
+
 def test_risk_by_coverage_is_drawn_as_a_mean_over_the_seeds() -> None:
     seeds = [{"coverage": [0.5, 1.0], "risk": [0.1, risk], "aurc": 0.2} for risk in (0.3, 0.5)]
     figure = risk_coverage_curves({"lstm": seeds, "rnn": seeds[:1]}, "1 - chrF / 100")

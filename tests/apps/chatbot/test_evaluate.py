@@ -11,6 +11,7 @@ from apps.chatbot.held_out import HeldOut, lead
 from apps.chatbot.inference import Chatbot, Reply
 from apps.chatbot.scores import mask_reply, reply_number, score_content, worst_replies
 from core.cli import call
+from core.comparison import range_cell
 from core.runs import load_run
 from data.dialogues import Dialogue, Pair, Turn, load_dialogues, mask_dialogues, reply_pairs
 
@@ -66,7 +67,6 @@ def test_evaluate_with_data_scores_every_pair(chat, command):
 
 def test_a_missing_source_is_replaced_by_the_masked_test_part(tmp_path, command, caplog):
     from apps.chatbot.train import train
-    from core.cli import call
     from tests.conftest import TINY_CHAT, write_dialogues
 
     data = write_dialogues(tmp_path / "gone.jsonl")
@@ -231,8 +231,7 @@ def test_the_table_shows_every_candidate_part_and_five_of_the_worst(result):
     for word in ("bm25", "latency_ms_p95", "later n=", "short (", "aurc", "paired over dialogues"):
         assert word in shown
     assert shown.count("  reference  ") == 5
-    low, high = result["intervals"]["chrf"]
-    assert f"[{low:.1f}, {high:.1f}]" in shown
+    assert range_cell(result["intervals"]["chrf"]) in shown
 
 
 def test_the_metrics_of_retraining_are_single_numbers(chat):
