@@ -59,8 +59,9 @@ def compare(
     `compare.json`, the rows, and `compare.html`.
 
     A comparison that was stopped goes on when it is called again with the same `run` and options:
-    what is trained is scored only, and a training that was begun is resumed. Candidates and seeds
-    may be others than at first.
+    what is trained is scored only, and a training that was begun is resumed (its seconds are then
+    those of the last part; `cpu_minutes` under a budget is the whole). Candidates and seeds may be
+    others than at first.
 
     Args:
         data: As for `train`.
@@ -95,7 +96,8 @@ def compare(
     goes_on = is_begun(run)
     folder = new_run_dir(APP, "compare", run, goes_on)
     datamodule = ChatDataModule.from_source(data, columns, text)
-    begin_run(folder, {"data": data, **asdict(recipe)}, datamodule.source_hash, goes_on)
+    options = {"command": "compare", "data": data, **asdict(recipe)}
+    begin_run(folder, options, datamodule.source_hash, goes_on)
     pairs = datamodule.pairs("test")
     sources = [datamodule.encode_source(pair.context) for pair in pairs]
     test = HeldOut(pairs, raw_references(data, columns, datamodule), sources)

@@ -204,6 +204,33 @@ def test_a_comparison_called_again_with_other_options_says_which(compared):
         call(compare, [*compared.words, "--label_smoothing", "0.2"], "compare")
 
 
+def test_the_folder_of_an_unfinished_training_is_no_comparison(compared, tmp_path):
+    options = json.loads((compared.folder / "started.json").read_text())
+    del options["command"]
+    (tmp_path / "started.json").write_text(json.dumps(options))
+    words = [*compared.words, "--run", str(tmp_path)]
+    with pytest.raises(ValueError, match="command was None when the training began, is compare"):
+        call(compare, words, "compare")
+
+
+def test_a_training_that_was_stopped_in_a_comparison_is_resumed(chat, tmp_path, monkeypatch):
+    words = ["--data", str(chat.data), "--run", str(tmp_path / "c"), *TINY_CHAT]
+    words += ["--candidates", "rnn", "--seeds", "1"]
+    whole = call(compare, [*words, "--run", str(tmp_path / "whole")], "compare")
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_module, "finish", stop)
+        with pytest.raises(KeyboardInterrupt):
+            call(compare, words, "compare")
+    assert not (tmp_path / "c" / "rnn-seed0" / "manifest.json").exists()
+    (row,) = call(compare, words, "compare")
+    for name in ("bleu", "chrf", "perplexity", "steps", "by_turn"):
+        assert row["metrics"][name] == whole[0]["metrics"][name]
+
+
 def test_a_cpu_budget_gives_every_network_its_time(chat, tmp_path):
     words = ["--data", str(chat.data), "--run", str(tmp_path / "c"), *TINY_CHAT]
     words += ["--candidates", "rnn,lstm", "--seeds", "1", "--cpu_minutes", "0.02"]
