@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # torch takes seconds to import: the first words come before 
 HERE = Path(__file__).parent
 RUNS = Path("runs")
 REPORT = RUNS / "report.html"
-CHAT_CANDIDATES = ("rules", "most_frequent", "tfidf", "rnn_unclipped", "lstm_attention")
+CHAT_CANDIDATES = ("rules", "most_frequent", "tfidf", "bm25", "rnn_unclipped", "lstm_attention")
 STOCK_CANDIDATES = ("random_walk", "ewma", "garch", "historical", "rnn", "gru")
 CHAT_WINNER, STOCK_WINNER = "lstm_attention-seed0", "gru-seed0"
 CHAT_TEXT = """\

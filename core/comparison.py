@@ -125,6 +125,9 @@ def geometric_mean(curves: Sequence[Sequence[float]]) -> list[float]:
 def format_table(rows: Sequence[Row], metrics: Sequence[str], baseline: str, ratio: str) -> str:
     """A table for people: mean and 95 % interval over the seeds.
 
+    A single seed has no such interval: where its metrics hold `intervals`, the metric's own is
+    shown in brackets.
+
     Args:
         rows: What `compare` returned.
         metrics: Columns, by name.
@@ -140,7 +143,7 @@ def format_table(rows: Sequence[Row], metrics: Sequence[str], baseline: str, rat
         cells = [name, str(len(members))]
         cells.append(f"{members[0]['parameters']:,}" if members[0]["parameters"] else "-")
         cells.append(f"{np.mean([row['seconds'] for row in members]):.0f}")
-        cells += [mean_cell(_values(members, metric)) for metric in metrics]
+        cells += [_metric_cell(members, metric) for metric in metrics]
         own = _values(members, ratio)
         cells.append(f"{np.mean(own) / np.mean(base):.3f}" if own and base else "-")
         lines.append(cells)
@@ -170,8 +173,32 @@ def mean_cell(values: Sequence[float]) -> str:
     if not values:
         return "-"
     mean, half = interval(values)
-    digits = 1 if abs(mean) >= 10 else 2 if abs(mean) >= 1 else 4
-    return f"{mean:.{digits}f}" + (f" ±{half:.{digits}f}" if len(values) > 1 else "")
+    return number_cell(mean) + (f" ±{half:.{_digits(mean)}f}" if len(values) > 1 else "")
+
+
+def number_cell(value: float | None) -> str:
+    """A number as a table shows it; a dash for none."""
+    return "-" if value is None else f"{value:.{_digits(value)}f}"
+
+
+def range_cell(ends: Sequence[float]) -> str:
+    """An interval as a table shows it."""
+    digits = _digits(max(ends, key=abs))
+    return f"[{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]"
+
+
+def _digits(value: float) -> int:
+    return 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 4
+
+
+def _metric_cell(members: Sequence[Row], metric: str) -> str:
+    values = _values(members, metric)
+    ends = members[0]["metrics"].get("intervals", {}).get(metric)
+    return (
+        f"{mean_cell(values)} {range_cell(ends)}"
+        if len(values) == 1 and ends
+        else mean_cell(values)
+    )
 
 
 def _values(rows: Sequence[Row], metric: str) -> list[float]:

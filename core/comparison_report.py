@@ -26,6 +26,8 @@ Transformer has no curve."""
 class ByLength:
     """Quality by the length of the input, as an app measures it.
 
+    It serves for other orders of parts as well, such as the turns of a dialogue.
+
     Attributes:
         measure: The score's name.
         length: What the lengths are, with unit.
@@ -62,6 +64,35 @@ def length_table(rows: Sequence[Row], by_length: ByLength) -> str:
     return f"{about}\n\n{align(lines)}"
 
 
+def part_table(rows: Sequence[Row], by_length: ByLength) -> str:
+    """Quality by length alone, mean and 95 % interval over the seeds.
+
+    Args:
+        rows: What `core.comparison.compare` returned.
+        by_length: The app's measure.
+    """
+    scores = _seeds_by_length(rows, by_length)
+    lengths = list(dict.fromkeys(key for found in scores.values() for key in found))
+    lines = [["candidate", *lengths]]
+    for name, found in scores.items():
+        lines.append([name, *(mean_cell(found.get(length, [])) for length in lengths)])
+    return f"{by_length.measure} by {by_length.length}\n\n{align(lines)}"
+
+
+def part_section(title: str, rows: Sequence[Row], by_length: ByLength) -> Section:
+    """A section of the report with the table and the figure of another measure.
+
+    Args:
+        title: Its heading.
+        rows: As for `part_table`.
+        by_length: The app's measure.
+    """
+    found = _seeds_by_length(rows, by_length)
+    heading = f"{by_length.measure} by {by_length.length}"
+    figure = quality_by_length(found, by_length.length, by_length.measure, heading)
+    return Section(title, by_length.about, part_table(rows, by_length), [figure], found)
+
+
 def mean_curves(rows: Sequence[Row]) -> list[NamedCurve]:
     """Each candidate's gradient by lag and state, a geometric mean over the seeds."""
     grouped: dict[tuple[str, str], list[Mapping[str, list[float]]]] = {}
@@ -87,7 +118,13 @@ def lag_figures(rows: Sequence[Row]) -> list[go.Figure]:
 
 
 def write_comparison(
-    folder: Path, title: str, rows: Sequence[Row], scores: str, by_length: ByLength
+    folder: Path,
+    title: str,
+    rows: Sequence[Row],
+    scores: str,
+    by_length: ByLength,
+    *,
+    more: Sequence[Section] = (),
 ) -> None:
     """Write `compare.json`, the rows, and `compare.html`, tables and figures.
 
@@ -97,10 +134,12 @@ def write_comparison(
         rows: As for `length_table`.
         scores: The table of the main scores.
         by_length: The app's measure.
+        more: Sections below those that every app has.
     """
     write_json(folder / "compare.json", rows)
     found = _seeds_by_length(rows, by_length)
-    figure = quality_by_length(found, by_length.length, by_length.measure)
+    heading = f"{by_length.measure} by length of the input"
+    figure = quality_by_length(found, by_length.length, by_length.measure, heading)
     sections = [
         Section("Scores", table=scores),
         Section(
@@ -110,6 +149,7 @@ def write_comparison(
             [figure, *lag_figures(rows)],
             rows,
         ),
+        *more,
     ]
     write_report(folder / "compare.html", title, sections)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # Okabe & Ito 2008: told apart with any kind of colour vision.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 SMALLEST = 1e-20  # what lies below is drawn there: a logarithm has no zero
+# Beyond eight lines the colours come again, dotted.
+LINES = [{"color": color, "dash": dash} for dash in ("solid", "dot") for color in COLORS]
 DASHES = {"hidden": "solid", "cell": "dash"}
 
 
@@ -120,7 +122,7 @@ def lag_curves(curves: Sequence[NamedCurve], title: str) -> go.Figure:
 
 
 def quality_by_length(
-    values: Mapping[str, Mapping[str, Sequence[float]]], length: str, measure: str
+    values: Mapping[str, Mapping[str, Sequence[float]]], length: str, measure: str, title: str
 ) -> go.Figure:
     """Mean of a score and its 95 % interval over the seeds, by the length of the input.
 
@@ -129,9 +131,10 @@ def quality_by_length(
             without values at a length has no point there.
         length: What the lengths are, with unit.
         measure: The score.
+        title: The figure's.
     """
     figure = go.Figure()
-    for color, (name, by_length) in zip(cycle(COLORS), values.items(), strict=False):
+    for line, (name, by_length) in zip(LINES, values.items(), strict=False):
         means = {key: interval(seeds) for key, seeds in by_length.items() if seeds}
         figure.add_scatter(
             x=list(means),
@@ -139,11 +142,31 @@ def quality_by_length(
             error_y={"type": "data", "array": [half for _, half in means.values()], "thickness": 1},
             name=name,
             mode="lines+markers",
-            line={"color": color, "width": 2},
+            line={**line, "width": 2},
         )
     order = list(dict.fromkeys(key for by_length in values.values() for key in by_length))
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=order)
-    return style(figure, f"{measure} by length of the input", length, measure)
+    return style(figure, title, length, measure)
+
+
+def risk_coverage_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]], risk: str) -> go.Figure:
+    """Risk of the surest answers by the share that is kept; a mean over the seeds.
+
+    Args:
+        curves: What `core.selective.risk_coverage` gave, one per seed, by candidate.
+        risk: What it is, with unit.
+    """
+    figure = go.Figure()
+    for color, (name, seeds) in zip(cycle(COLORS), curves.items(), strict=False):
+        figure.add_scatter(
+            x=[100 * coverage for coverage in seeds[0]["coverage"]],
+            y=np.mean([one["risk"] for one in seeds], axis=0).tolist(),
+            name=name,
+            mode="lines+markers",
+            line={"color": color, "width": 2},
+        )
+    figure.update_yaxes(rangemode="tozero")
+    return style(figure, "Risk by coverage", "share of the replies kept, surest first (%)", risk)
 
 
 def range_test_curve(result: "RangeTest") -> go.Figure:

@@ -78,16 +78,20 @@ def new_run_dir(app: str, name: str, run: Path | None, resume: bool = False) -> 
         raise ValueError(f"{path}: is a file; give --run a folder that does not exist yet")
     if (path / "manifest.json").exists():
         raise ValueError(f"{path}: holds a finished run already; give --run another folder")
-    is_begun = (path / _STARTED).exists()
-    if resume and not is_begun:
+    if resume and not is_begun(path):
         raise FileNotFoundError(f"{path}: no training was begun here; train without --resume")
-    if is_begun and not resume:
+    if is_begun(path) and not resume:
         raise ValueError(
             f"{path}: holds an unfinished training; add --resume or give --run another folder"
         )
-    if not is_begun and path.is_dir() and any(path.iterdir()):
+    if not is_begun(path) and path.is_dir() and any(path.iterdir()):
         raise ValueError(f"{path}: is not empty and not a run; give --run another folder")
     return path
+
+
+def is_begun(run: Path | None) -> bool:
+    """Whether a training or a comparison was begun in a folder."""
+    return run is not None and (run / _STARTED).exists()
 
 
 def begin_run(path: Path, config: Mapping[str, Any], source_hash: str, resume: bool) -> None:

@@ -15,6 +15,7 @@ import torch
 from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
+from core.budget import MANY_EPOCHS, CpuBudget
 from core.clipping import Clipping
 from core.loading import BatchLoader
 from core.modules import TaskModule
@@ -38,6 +39,9 @@ class TrainerConfig:
     Attributes:
         max_epochs: Passes over the training part, at least 1.
         max_minutes: Wall time after which training stops with what it has; 0 sets no limit.
+        cpu_minutes: CPU time, of all threads together, after which training stops instead of after
+            `max_epochs`, with the schedule fitted to it as `core.budget.CpuBudget` says; 0 leaves
+            it to `max_epochs`.
         patience: Validations without a better val_loss before training stops early; 0 switches
             early stopping off.
         clip_norm: Largest gradient norm of a step (Pascanu et al. 2013, arXiv:1211.5063,
@@ -55,6 +59,7 @@ class TrainerConfig:
 
     max_epochs: int = 10
     max_minutes: float = 0.0
+    cpu_minutes: float = 0.0
     patience: int = 3
     clip_norm: float = 1.0
     clip_value: float = 0.0
@@ -70,9 +75,10 @@ class TrainerConfig:
                 f"max_epochs={self.max_epochs} and checkpoint_steps={self.checkpoint_steps} "
                 "must be at least 1"
             )
-        if self.max_minutes < 0 or self.patience < 0:
+        if not (self.max_minutes >= 0 and self.cpu_minutes >= 0 and self.patience >= 0):
             raise ValueError(
-                f"max_minutes={self.max_minutes} and patience={self.patience} must be 0 or more"
+                f"max_minutes={self.max_minutes}, cpu_minutes={self.cpu_minutes} and "
+                f"patience={self.patience} must be 0 or more"
             )
         if not (self.clip_norm >= 0 and self.clip_value >= 0 and self.clip_adaptive >= 0):
             raise ValueError(
@@ -96,12 +102,14 @@ class FitResult:
 
     Attributes:
         seconds: Wall time of this call.
+        cpu_seconds: CPU time of this call; under a budget, with what was used before a resume.
         epochs: Epochs finished, those before a resume among them.
         steps: Optimiser steps, likewise.
         val_loss: The best validation loss, whose weights the module now holds.
     """
 
     seconds: float
+    cpu_seconds: float
     epochs: int
     steps: int
     val_loss: float
@@ -162,6 +170,9 @@ def fit(
     )
     callbacks: list[pl.Callback] = [best, RandomState(), LoaderState(loaders[0])]
     callbacks.append(GradientMonitor(run_dir / "logs" / "gradients.json"))
+    budget = CpuBudget(60 * config.cpu_minutes, module.optim_config) if config.cpu_minutes else None
+    if budget is not None:
+        callbacks.append(budget)
     if config.patience:
         callbacks.append(StaysStopped("val_loss", patience=config.patience, check_finite=True))
     callbacks.append(ResumePoint(last, config.checkpoint_steps))
@@ -179,7 +190,7 @@ def fit(
         accelerator="auto",
         devices=1,
         precision=resolve_precision(config.precision),
-        max_epochs=config.max_epochs,
+        max_epochs=config.max_epochs if budget is None else MANY_EPOCHS,
         max_time=timedelta(minutes=config.max_minutes) if config.max_minutes else None,
         callbacks=callbacks,
         logger=[csv_logger, TensorBoardLogger(run_dir / "logs", "", "")],
@@ -190,11 +201,12 @@ def fit(
         use_distributed_sampler=False,
     )
     module.train()  # a retrained model comes in evaluation mode, and Lightning leaves it there
-    started = time.perf_counter()
+    started, cpu_started = time.perf_counter(), time.process_time()
     trainer.fit(module, *loaders, ckpt_path=checkpoint, weights_only=True)
     seconds = time.perf_counter() - started
+    cpu_seconds = time.process_time() - cpu_started if budget is None else budget.used
     weights = torch.load(best.best_model_path, weights_only=True)["state_dict"]
     module.load_state_dict(weights)
     module.eval()
     score = float(best.best_model_score) if best.best_model_score is not None else float("nan")
-    return FitResult(seconds, trainer.current_epoch, trainer.global_step, score)
+    return FitResult(seconds, cpu_seconds, trainer.current_epoch, trainer.global_step, score)

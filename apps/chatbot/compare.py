@@ -1,17 +1,19 @@
 """The case study as a table: rules, retrieval, vanilla RNN, LSTM, attention, Transformer."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from torch import Tensor, tensor
-
-from apps.chatbot.baselines import TfidfRetrieval, most_frequent_replies, rule_replies
+from apps.chatbot.baselines import WITHOUT_TRAINING, replies_without_training
+from apps.chatbot.candidates import NETWORKS, candidate_model
+from apps.chatbot.compare_report import REFERENCE, table, write_report
 from apps.chatbot.datamodule import ChatDataModule, TextConfig
-from apps.chatbot.evaluate import answer_all, score_by_length, score_replies, score_texts
+from apps.chatbot.evaluate import score_network
 from apps.chatbot.handover import FallbackConfig
+from apps.chatbot.held_out import HeldOut, Scored, lead
+from apps.chatbot.inference import Chatbot
 from apps.chatbot.train import (
     APP,
     DEFAULT_DECODING,
@@ -21,82 +23,17 @@ from apps.chatbot.train import (
     train_on,
 )
 from core.cli import verb
-from core.comparison import Candidate, Row, choose, format_table
+from core.comparison import Candidate, Row, choose
 from core.comparison import compare as compare_candidates
-from core.comparison_report import ByLength, length_table, write_comparison
 from core.decoding import DecodingConfig
-from core.diagnostics import lag_metrics, spread_rows
+from core.diagnostics import lag_metrics
 from core.nn.seq2seq import Seq2SeqConfig
 from core.optim import OptimConfig
-from core.runs import new_run_dir
+from core.runs import begin_run, is_begun, load_run, new_run_dir
 from core.training import TrainerConfig
-from data.dialogues import ColumnsConfig, Pair, load_dialogues, reply_pairs
+from data.dialogues import ColumnsConfig, load_dialogues, reply_pairs
 
-WITHOUT_TRAINING = ("rules", "most_frequent", "tfidf")
-NETWORKS: dict[str, dict[str, Any]] = {
-    "rnn_unclipped": {"cell": "rnn", "attention": "none"},
-    "rnn": {"cell": "rnn"},
-    "lstm": {"cell": "lstm", "attention": "none"},
-    "lstm_attention": {"cell": "lstm"},
-    "gru_attention": {"cell": "gru"},
-    "transformer": {"architecture": "transformer"},
-}
-COLUMNS = ("bleu", "chrf", "perplexity", "entity_accuracy", "repetition_rate")
-LONGEST_LAG = 100  # tokens over which the gradient is measured, at most
-LENGTH_TEXT = """\
-Quality by length: chrF of the replies to the short, middle and long third of the test part's
-sources. A source is the message with the turns before it, in tokens, as the networks read it.
-Replies to long sources may be easier or harder for everybody: compare the networks with each other
-and with TF-IDF at the same length."""
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """The test part, on which every candidate is scored.
-
-    Attributes:
-        pairs: Masked.
-        references: What the agents wrote.
-        sources: The contexts' token ids, as the networks read them.
-    """
-
-    pairs: Sequence[Pair]
-    references: Sequence[str]
-    sources: Sequence[Sequence[int]]
-
-    def by_length(self, texts: Sequence[str]) -> dict[str, Any]:
-        """Scores of these replies by the length of the source."""
-        lengths = [len(source) for source in self.sources]
-        return {"by_length": score_by_length(texts, self.references, lengths)}
-
-    def long_sources(self) -> Tensor:
-        """The last tokens of the longest quarter of the sources, nothing padded."""
-        lengths = [len(source) for source in self.sources]
-        length = min(LONGEST_LAG, int(np.quantile(lengths, 0.75, method="lower")))
-        ends = [source[-length:] for source in self.sources if len(source) >= length]
-        return tensor([ends[row] for row in spread_rows(len(ends))])  # (B, S)
-
-
-def chrf_by_length(row: Row) -> dict[str, float | None]:
-    """A row's chrF by length; the names say how many tokens that is."""
-    found = {}
-    for name, part in row["metrics"]["by_length"].items():
-        tokens = part["tokens"]
-        found[f"{name} ({tokens[0]}-{tokens[1]})" if tokens else name] = part["chrf"]
-    return found
-
-
-BY_LENGTH = ByLength("chrf", "length of the source in tokens", LENGTH_TEXT, chrf_by_length)
-
-
-def table(rows: Sequence[Row]) -> str:
-    """Scores, then quality by length beside the gradient by lag."""
-    return f"{score_table(rows)}\n\n{length_table(rows, BY_LENGTH)}"
-
-
-def score_table(rows: Sequence[Row]) -> str:
-    """The main scores; the last column divides by TF-IDF's chrF."""
-    return format_table(rows, COLUMNS, baseline="tfidf", ratio="chrf")
+logger = logging.getLogger(__name__)
 
 
 @verb(table)
@@ -106,6 +43,7 @@ def compare(
     run: Path | None = None,
     candidates: str = "all",
     seeds: int = 3,
+    cpu_minutes: float = 0.0,
     columns: ColumnsConfig = ColumnsConfig(),
     text: TextConfig = TextConfig(),
     model: Seq2SeqConfig = DEFAULT_MODEL,
@@ -114,29 +52,39 @@ def compare(
     decoding: DecodingConfig = DEFAULT_DECODING,
     label_smoothing: float = 0.1,
 ) -> list[Row]:
-    """Train and score the candidates on the same split with the same number of steps.
+    """Train and score the candidates on the same split with the same number of steps or CPU time.
 
-    The metrics are those of `evaluate`, and `by_length`: chrF and BLEU of the short, middle and
-    long third of the test part. A recurrent network has `gradient_by_lag` as well: `lag`, `hidden`
-    and, of an LSTM, `cell`; the others lack the key. The run folder gets `compare.json`, the rows,
-    and `compare.html`.
+    The metrics are those of `evaluate`; a network has `cpu_minutes` and `steps` of its training as
+    well, and a recurrent one `gradient_by_lag`: `lag`, `hidden` and, of an LSTM, `cell`; the others
+    lack the key. `paired` is how far lstm_attention lies above a candidate. The run folder gets
+    `compare.json`, the rows, and `compare.html`.
+
+    A comparison that was stopped goes on when it is called again with the same `run` and options:
+    what is trained is scored only, and a training that was begun is resumed (its seconds are then
+    those of the last part; `cpu_minutes` under a budget is the whole). Candidates and seeds may be
+    others than at first.
 
     Args:
         data: As for `train`.
         run: Folder for one run per network and seed; left out: runs/chatbot/<time>-compare.
-        candidates: Comma-separated, or `all`: rules, most_frequent, tfidf, rnn_unclipped (vanilla,
-            no attention, no clipping), rnn (vanilla with both), lstm (no attention),
-            lstm_attention, gru_attention, transformer.
+        candidates: Comma-separated, or `all`: rules, most_frequent, tfidf, bm25, rnn_unclipped
+            (vanilla, no attention, no clipping), rnn (vanilla with both), lstm (no attention),
+            lstm_attention, gru_attention, transformer (as many parameters as lstm_attention).
         seeds: Seeds per network, at least 1.
+        cpu_minutes: CPU time that each network trains for, instead of `trainer.max_epochs` and
+            without early stopping, see `core.budget.CpuBudget`; 0 gives all the same steps.
         columns: As for `train`.
         text: As for `train`.
-        model: As for `train`; `architecture`, `cell` and `attention` are the candidate's.
+        model: As for `train`; `architecture`, `cell` and `attention` are the candidate's, and of
+            the Transformer the sizes.
         optim: As for `train`.
         trainer: As for `train`; seed and clipping are the candidate's.
         decoding: As for `train`.
         label_smoothing: As for `train`.
     """
     names = choose((*WITHOUT_TRAINING, *NETWORKS), candidates)
+    if cpu_minutes:
+        trainer = replace(trainer, cpu_minutes=cpu_minutes, patience=0)
     recipe = Recipe(
         columns=columns,
         text=text,
@@ -147,22 +95,16 @@ def compare(
         fallback=FallbackConfig(),
         label_smoothing=label_smoothing,
     )
-    folder = new_run_dir(APP, "compare", run)
+    goes_on = is_begun(run)
+    folder = new_run_dir(APP, "compare", run, goes_on)
     datamodule = ChatDataModule.from_source(data, columns, text)
+    options = {"command": "compare", "data": data, **asdict(recipe)}
+    begin_run(folder, options, datamodule.source_hash, goes_on)
     pairs = datamodule.pairs("test")
     sources = [datamodule.encode_source(pair.context) for pair in pairs]
     test = HeldOut(pairs, raw_references(data, columns, datamodule), sources)
-    rows = compare_candidates(
-        [
-            _network(name, datamodule, test, recipe=recipe, data=data, folder=folder)
-            if name in NETWORKS
-            else _baseline(name, datamodule, test)
-            for name in names
-        ],
-        seeds,
-    )
-    title = "Customer support: the candidates side by side"
-    write_comparison(folder, title, rows, score_table(rows), BY_LENGTH)
+    rows = _Contest(datamodule, test, recipe, data, folder).rows(names, seeds)
+    write_report(folder, rows)
     return rows
 
 
@@ -173,49 +115,82 @@ def raw_references(data: str, columns: ColumnsConfig, datamodule: ChatDataModule
     return [pair.reply for pair in reply_pairs(test)]
 
 
-def _baseline(name: str, datamodule: ChatDataModule, test: HeldOut) -> Candidate:
-    pairs, training = test.pairs, datamodule.pairs("train")
-    answer: dict[str, Callable[[], list[str]]] = {
-        "rules": lambda: rule_replies(pairs),
-        "most_frequent": lambda: most_frequent_replies(training, pairs),
-        "tfidf": lambda: _tfidf(training, pairs, datamodule.config.context_turns),
-    }
+@dataclass
+class _Contest:
+    """What the candidates share, and what is known of those that have been scored.
 
-    def score(_: int) -> tuple[int, Mapping[str, Any]]:
-        texts = answer[name]()
-        return 0, {**score_texts(texts, pairs, test.references), **test.by_length(texts)}
+    Attributes:
+        datamodule: The data of all of them.
+        test: What they answer.
+        recipe: Everything that does not tell them apart.
+        data: Where the data come from.
+        folder: The comparison's.
+        scored: By candidate, one a seed.
+        earlier: Wall seconds of a training that was found finished, by candidate and seed.
+    """
 
-    return Candidate(name, score, is_seeded=False)
+    datamodule: ChatDataModule
+    test: HeldOut
+    recipe: Recipe
+    data: str
+    folder: Path
+    scored: dict[str, list[Scored]] = field(default_factory=dict)
+    earlier: dict[tuple[str, int], float] = field(default_factory=dict)
 
+    def rows(self, names: Sequence[str], seeds: int) -> list[Row]:
+        """Score these candidates; add to each how far the reference lies above it."""
+        make = {name: self._network if name in NETWORKS else self._baseline for name in names}
+        rows = compare_candidates([make[name](name) for name in names], seeds)
+        for row in rows:
+            row["seconds"] += round(self.earlier.get((row["name"], row["seed"]), 0.0), 1)
+            if REFERENCE in names and row["name"] != REFERENCE:
+                row["metrics"]["paired"] = lead(self.scored[REFERENCE], self.scored[row["name"]])
+        return rows
 
-def _tfidf(training: Sequence[Pair], pairs: Sequence[Pair], context_turns: int) -> list[str]:
-    return TfidfRetrieval(training, context_turns).reply_all(pairs)
+    def _baseline(self, name: str) -> Candidate:
+        training, turns = self.datamodule.pairs("train"), self.datamodule.config.context_turns
 
+        def score(_: int) -> tuple[int, Mapping[str, Any]]:
+            texts = replies_without_training(name, training, self.test.pairs, turns)
+            return 0, self._keep(name, self.test.score(texts)).metrics
 
-def _network(
-    name: str,
-    datamodule: ChatDataModule,
-    test: HeldOut,
-    *,
-    recipe: Recipe,
-    data: str,
-    folder: Path,
-) -> Candidate:
-    model = replace(recipe.model, **{"architecture": "recurrent", **NETWORKS[name]})
-    longest = test.long_sources()
+        return Candidate(name, score, is_seeded=False)
 
-    def score(seed: int) -> tuple[int, Mapping[str, Any]]:
-        trainer = replace(recipe.trainer, seed=seed)
-        if name == "rnn_unclipped":
-            trainer = replace(trainer, clip_norm=0.0)
-        own = replace(recipe, model=model, trainer=trainer)
-        bot = train_on(datamodule, own, data, folder / f"{name}-seed{seed}")
-        replies = answer_all(bot, test.pairs)
-        metrics = {
-            **score_replies(bot, replies, test.pairs, test.references),
-            **test.by_length([reply.text for reply in replies]),
-            **lag_metrics(bot.model.get_submodule("encoder"), bot.model.embedding(longest)),
-        }
-        return sum(p.numel() for p in bot.model.parameters()), metrics
+    def _network(self, name: str) -> Candidate:
+        model = candidate_model(name, self.datamodule.tokenizer.vocab_size, self.recipe.model)
+        longest = self.test.long_sources()
 
-    return Candidate(name, score, is_seeded=True)
+        def score(seed: int) -> tuple[int, Mapping[str, Any]]:
+            trainer = replace(self.recipe.trainer, seed=seed)
+            if name == "rnn_unclipped":
+                trainer = replace(trainer, clip_norm=0.0)
+            bot, training = self._trained(name, replace(self.recipe, model=model, trainer=trainer))
+            metrics = {
+                **self._keep(name, score_network(bot, self.test)).metrics,
+                "cpu_minutes": training["cpu_seconds"] / 60,
+                "steps": training["steps"],
+                **lag_metrics(bot.model.get_submodule("encoder"), bot.model.embedding(longest)),
+            }
+            return sum(p.numel() for p in bot.model.parameters()), metrics
+
+        return Candidate(name, score, is_seeded=True)
+
+    def _trained(self, name: str, recipe: Recipe) -> tuple[Chatbot, dict[str, Any]]:
+        """The chatbot of a candidate and seed, and what its training took.
+
+        It is trained, unless an earlier call has done so.
+        """
+        seed = recipe.trainer.seed
+        run_dir = self.folder / f"{name}-seed{seed}"
+        is_trained = (run_dir / "manifest.json").exists()
+        if not is_trained:
+            train_on(self.datamodule, recipe, self.data, run_dir, resume=is_begun(run_dir))
+        run = load_run(run_dir, APP)
+        if is_trained:
+            logger.info("%s is trained already", run_dir)
+            self.earlier[name, seed] = run.metrics["seconds"]
+        return Chatbot.load(run), run.metrics
+
+    def _keep(self, name: str, scored: Scored) -> Scored:
+        self.scored.setdefault(name, []).append(scored)
+        return scored

@@ -4,21 +4,22 @@ import logging
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sacrebleu
 import torch
 from torch import nn
 
-from apps.chatbot.baselines import TfidfRetrieval, most_frequent_replies, rule_replies
+from apps.chatbot.baselines import WITHOUT_TRAINING, replies_without_training
+from apps.chatbot.evaluate_table import table
+from apps.chatbot.held_out import HeldOut, Scored, lead
 from apps.chatbot.inference import Answers, Chatbot, Reply
 from core.batch import Seq2SeqBatch
 from core.cli import verb
 from core.progress import progress
 from core.runs import Run, champion
-from core.text_metrics import distinct_n, repetition_rate
 from data.dialogues import (
     ColumnsConfig,
     Dialogue,
@@ -29,22 +30,11 @@ from data.dialogues import (
     reply_pairs,
     source_hash,
 )
-from data.entities import PLACEHOLDER, mask_once
+from data.entities import PLACEHOLDER
 from data.text import pad_batch
 
 logger = logging.getLogger(__name__)
-LATENCY_SAMPLES = 30
-LENGTHS = ("short", "middle", "long")
-
-
-def table(result: dict[str, Any]) -> str:
-    """The scores for people: one line a metric, one column a way to answer."""
-    rows = {"model": result, **result["baselines"]}
-    lines = [f"{result['run']}", f"{'':<26}" + "".join(f"{name:>15}" for name in rows)]
-    for name in (key for key in result if key not in ("baselines", "run")):
-        cells = ["-" if row.get(name) is None else f"{row[name]:.4g}" for row in rows.values()]
-        lines.append(f"{name:<26}" + "".join(f"{cell:>15}" for cell in cells))
-    return "\n".join(lines)
+LATENCY_SAMPLES = 100
 
 
 @verb(table)
@@ -56,6 +46,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Score a run on its own test part, or on other dialogues.
 
+    Intervals and the paired comparisons with the baselines resample dialogues, not replies.
+
     Args:
         run: The run folder; left out: runs/chatbot/champion.
         data: Dialogues of which every reply is scored; left out: the run's own test part.
@@ -65,21 +57,31 @@ def evaluate(
     answers = Answers(champion("chatbot", run), beam_size)
     pairs, references = _pairs(answers.run, data, columns)
     training = reply_pairs(read_dialogues(answers.run.path / "data" / "train.parquet"))
-    context_turns = answers.bot.text.context_turns
-    result = {"run": str(answers.run.path), **score_model(answers.bot, pairs, references)}
-    result["baselines"] = {
-        "most_frequent": score_texts(most_frequent_replies(training, pairs), pairs, references),
-        "tfidf": score_texts(
-            TfidfRetrieval(training, context_turns).reply_all(pairs), pairs, references
-        ),
-        "rules": score_texts(rule_replies(pairs), pairs, references),
-    }
-    return result
+    test = held_out(answers.bot, pairs, references)
+    own = score_network(answers.bot, test)
+    baselines = {}
+    for name in WITHOUT_TRAINING:
+        texts = replies_without_training(name, training, pairs, answers.bot.text.context_turns)
+        other = test.score(texts)
+        baselines[name] = {**other.metrics, "paired": lead([own], [other])}
+    return {"run": str(answers.run.path), **own.metrics, "baselines": baselines}
 
 
 def score_model(bot: Chatbot, pairs: Sequence[Pair], references: Sequence[str]) -> dict[str, Any]:
-    """Every metric of a chatbot on these pairs."""
-    return score_replies(bot, answer_all(bot, pairs), pairs, references)
+    """Every metric of a chatbot on these pairs that is a single number."""
+    metrics = score_network(bot, held_out(bot, pairs, references)).metrics
+    return {name: value for name, value in metrics.items() if not isinstance(value, (dict, list))}
+
+
+def held_out(bot: Chatbot, pairs: Sequence[Pair], references: Sequence[str]) -> HeldOut:
+    """The pairs, with their contexts as the chatbot reads them."""
+    return HeldOut(pairs, references, [encode_source(bot, pair) for pair in pairs])
+
+
+def encode_source(bot: Chatbot, pair: Pair) -> list[int]:
+    """The token ids of a pair's context as the chatbot reads it."""
+    limits = (bot.text.context_turns, bot.text.max_source_tokens)
+    return bot.tokenizer.encode_context(pair.context, *limits)
 
 
 def answer_all(bot: Chatbot, pairs: Sequence[Pair]) -> list[Reply]:
@@ -90,116 +92,56 @@ def answer_all(bot: Chatbot, pairs: Sequence[Pair]) -> list[Reply]:
         )
 
 
-def score_replies(
-    bot: Chatbot, replies: Sequence[Reply], pairs: Sequence[Pair], references: Sequence[str]
-) -> dict[str, Any]:
-    """Every metric of a chatbot that gave these replies to these pairs."""
-    return {
-        "num_pairs": len(pairs),
-        "perplexity": perplexity(bot, pairs),
-        **score_texts([reply.text for reply in replies], pairs, references),
+def score_network(bot: Chatbot, test: HeldOut) -> Scored:
+    """Every metric of a chatbot, with bars; beside the texts' own: perplexity, hand-over, latency.
+
+    Args:
+        bot: Whose replies are scored.
+        test: What it answers.
+    """
+    replies = answer_all(bot, test.pairs)
+    scored = test.score([reply.text for reply in replies])
+    metrics = {
+        "num_pairs": len(test.pairs),
+        "num_dialogues": test.num_dialogues,
+        "perplexity": perplexity(bot, test),
+        **scored.metrics,
         "handoff_rate": float(np.mean([reply.handoff for reply in replies])),
-        "latency_ms_p50": _latency(bot, pairs),
+        **_latency(bot, test.pairs),
+        **test.judge(scored, replies),
     }
-
-
-def score_texts(
-    texts: Sequence[str], pairs: Sequence[Pair], references: Sequence[str]
-) -> dict[str, Any]:
-    """The metrics that need the replies alone.
-
-    Args:
-        texts: Replies with the user's own entities put back.
-        pairs: What they answer, masked.
-        references: What the agent wrote, unmasked where it is known.
-    """
-    right = wanted = invented = 0
-    for text, pair in zip(texts, pairs, strict=True):
-        said = {name for turn in pair.context for name in PLACEHOLDER.findall(turn.text)}
-        values = [value for name, value in pair.dialogue.values.items() if name in said]
-        for name in set(PLACEHOLDER.findall(pair.reply)) & said:
-            wanted += 1
-            right += pair.dialogue.values.get(name, name) in text
-        spans = [text[start:end] for start, end, _ in mask_once(text)]
-        invented += any(not any(span in value for value in values) for span in spans)
-    return {
-        **overlap(texts, references),
-        "distinct_2": distinct_n(texts, 2),
-        "repetition_rate": repetition_rate(texts),
-        "entity_accuracy": right / wanted if wanted else None,
-        "hallucinated_entity_rate": invented / len(texts),
-    }
-
-
-def overlap(texts: Sequence[str], references: Sequence[str]) -> dict[str, float | None]:
-    """BLEU and chrF of the whole corpus; None without a text."""
-    if not texts:
-        return {"bleu": None, "chrf": None}
-    return {
-        "bleu": sacrebleu.corpus_bleu(list(texts), [list(references)]).score,
-        "chrf": sacrebleu.corpus_chrf(list(texts), [list(references)]).score,
-    }
-
-
-def score_by_length(
-    texts: Sequence[str], references: Sequence[str], lengths: Sequence[int]
-) -> dict[str, dict[str, Any]]:
-    """BLEU and chrF of the replies to short, middle and long sources.
-
-    Args:
-        texts: Replies with the user's own entities put back.
-        references: What the agent wrote.
-        lengths: Tokens of each source.
-
-    Returns:
-        By name: `tokens` (fewest and most), `num_pairs`, `bleu`, `chrf`. Sources of one length stay
-        together, so that a third may be empty: then all but `num_pairs` is None.
-    """
-    bounds = np.quantile(lengths, [1 / 3, 2 / 3], method="lower")
-    third = np.searchsorted(bounds, lengths)  # 0 up to the first bound, 1 up to the second
-    scores: dict[str, dict[str, Any]] = {}
-    for number, name in enumerate(LENGTHS):
-        rows = np.flatnonzero(third == number).tolist()
-        own = [lengths[row] for row in rows]
-        scores[name] = {
-            "tokens": [min(own), max(own)] if own else None,
-            "num_pairs": len(own),
-            **overlap([texts[row] for row in rows], [references[row] for row in rows]),
-        }
-    return scores
+    return replace(scored, metrics=metrics)
 
 
 @torch.inference_mode()
-def perplexity(bot: Chatbot, pairs: Sequence[Pair], batch_size: int = 64) -> float:
+def perplexity(bot: Chatbot, test: HeldOut, batch_size: int = 64) -> float:
     """Exponential of the mean cross-entropy per token of the masked references, EOS included."""
-    encoded = [
-        (
-            bot.tokenizer.encode_context(
-                pair.context, bot.text.context_turns, bot.text.max_source_tokens
-            ),
-            bot.tokenizer.encode(pair.reply)[: bot.text.max_target_tokens],
-        )
-        for pair in pairs
-    ]
-    encoded.sort(key=lambda item: len(item[0]))
+    most = bot.text.max_target_tokens
+    targets = [bot.tokenizer.encode(pair.reply)[:most] for pair in test.pairs]
+    encoded = sorted(zip(test.sources, targets, strict=True), key=lambda item: len(item[0]))
     total, count = 0.0, 0
-    for start in range(0, len(encoded), batch_size):
-        sources, targets = zip(*encoded[start : start + batch_size], strict=True)
-        batch: Seq2SeqBatch = pad_batch(sources, targets)
-        logits, target = bot.model(batch)
-        total += float(nn.functional.cross_entropy(logits, target, reduction="sum"))
-        count += len(target)
+    with progress("perplexity", len(encoded)) as advance:
+        for start in range(0, len(encoded), batch_size):
+            rows = encoded[start : start + batch_size]
+            batch: Seq2SeqBatch = pad_batch(*zip(*rows, strict=True))
+            logits, target = bot.model(batch)
+            total += float(nn.functional.cross_entropy(logits, target, reduction="sum"))
+            count += len(target)
+            advance(len(rows))
     return math.exp(total / count)
 
 
-def _latency(bot: Chatbot, pairs: Sequence[Pair]) -> float:
-    """Median time of a single reply, in milliseconds."""
+def _latency(bot: Chatbot, pairs: Sequence[Pair]) -> dict[str, float]:
+    """Median and 95th percentile of the time of a single reply, in milliseconds."""
     times = []
-    for pair in pairs[:LATENCY_SAMPLES]:
-        started = time.perf_counter()
-        bot.reply_all([pair.dialogue], [pair.position])
-        times.append(1000 * (time.perf_counter() - started))
-    return float(np.median(times))
+    chosen = pairs[:LATENCY_SAMPLES]
+    with progress("latency", len(chosen)) as advance:
+        for pair in chosen:
+            started = time.perf_counter()
+            bot.reply_all([pair.dialogue], [pair.position])
+            times.append(1000 * (time.perf_counter() - started))
+            advance(1)
+    return {f"latency_ms_p{percent}": float(np.percentile(times, percent)) for percent in (50, 95)}
 
 
 def _pairs(run: Run, data: str | None, columns: ColumnsConfig) -> tuple[list[Pair], list[str]]:

@@ -65,7 +65,7 @@ def retrain(
         recipe,
         columns=columns,
         optim=replace(recipe.optim, learning_rate=learning_rate),
-        trainer=replace(recipe.trainer, max_epochs=epochs),
+        trainer=replace(recipe.trainer, max_epochs=epochs, cpu_minutes=0.0),
     )
     old = ChatDataModule.from_run(old_run)
     new_parts = _fresh_parts(data, columns, recipe, old)

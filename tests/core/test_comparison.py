@@ -13,7 +13,9 @@ from core.comparison import (
     format_table,
     geometric_mean,
     interval,
+    number_cell,
     numbers,
+    range_cell,
 )
 
 
@@ -110,3 +112,25 @@ def test_without_the_baseline_the_table_leaves_the_ratio_out() -> None:
 def test_a_metric_that_no_row_has_is_a_dash() -> None:
     lines = format_table(rows(), ["chrf"], "walk", "chrf").splitlines()
     assert all(line.split()[-2:] == ["-", "-"] for line in lines[2:])
+
+
+def test_a_single_seed_shows_its_own_interval_and_several_the_one_over_the_seeds() -> None:
+    found = rows()
+    for row in found:
+        row["metrics"]["intervals"] = {"crps": [1.5, 2.75]}
+    lines = format_table(found, ["crps", "bleu"], "walk", "crps").splitlines()
+    assert "2.00 [1.50, 2.75]" in lines[2]
+    assert "±" in lines[3]
+    assert "[" not in lines[3]
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"), [(None, "-"), (12.34, "12.3"), (-1.239, "-1.24"), (0.01234, "0.0123")]
+)
+def test_a_number_has_three_to_four_digits(value: float | None, cell: str) -> None:
+    assert number_cell(value) == cell
+
+
+def test_an_interval_has_the_digits_of_its_larger_end() -> None:
+    assert range_cell([0.5, 12.25]) == "[0.5, 12.2]"
+    assert range_cell([-0.5, 1.25]) == "[-0.50, 1.25]"

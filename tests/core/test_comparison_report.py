@@ -18,6 +18,8 @@ from core.comparison_report import (
     lag_figures,
     length_table,
     mean_curves,
+    part_section,
+    part_table,
     write_comparison,
 )
 from core.diagnostics import MEASURED_ROWS, gradient_by_lag, lag_metrics, spread_rows
@@ -156,6 +158,23 @@ def test_a_comparison_writes_its_rows_and_its_report(has_curve: bool, tmp_path: 
     assert LAG_TEXT.splitlines()[0].split("'")[0] in page
     assert page.count("Plotly.newPlot(") == 1 + has_curve
     assert "download='by-length-of-the-input.json'" in page
+
+
+def test_another_measure_has_its_own_table_section_and_place_in_the_report(tmp_path: Path) -> None:
+    rows = [row("tfidf", 0, 31.0, None), row("gru", 0, 20.0, 12.0), row("gru", 1, 30.0, 14.0)]
+    table = part_table(rows, BY_LENGTH)
+    half = interval([20.0, 30.0])[1]
+    assert line_of(table, "gru")[:2] == ["25.0", f"±{half:.1f}"]
+    assert line_of(table, "tfidf") == ["31.0", "-"]
+    section = part_section("By turn", rows, BY_LENGTH)
+    assert section.numbers == {
+        "tfidf": {"short": [31.0], "long": []},
+        "gru": {"short": [20.0, 30.0], "long": [12.0, 14.0]},
+    }
+    write_comparison(tmp_path, "Title", rows, "the scores", BY_LENGTH, more=[section])
+    page = (tmp_path / "compare.html").read_text()
+    assert page.index("By length of the input") < page.index("<h2>By turn</h2>")
+    assert page.count("Plotly.newPlot(") == 2
 
 
 @pytest.mark.parametrize("count", [1, 5, MEASURED_ROWS, MEASURED_ROWS + 1, 1000])

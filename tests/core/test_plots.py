@@ -25,6 +25,7 @@ from core.plots import (
     loss_curves,
     quality_by_length,
     read_training_log,
+    risk_coverage_curves,
     style,
 )
 from core.reporting import Section, write_report
@@ -135,7 +136,7 @@ def test_quality_by_length_shows_means_with_intervals_and_skips_what_is_missing(
         "gru": {"20": [1.0, 2.0], "60": [], "250": [3.0]},
         "ewma": {"20": [0.9], "60": [0.8], "250": [0.7]},
     }
-    figure = quality_by_length(values, "days", "crps")
+    figure = quality_by_length(values, "days", "crps", "By days")
     gru, ewma = figure.data
     assert (list(gru.x), list(ewma.x)) == (["20", "250"], ["20", "60", "250"])
     assert list(gru.y) == [1.5, 3.0]
@@ -144,6 +145,25 @@ def test_quality_by_length_shows_means_with_intervals_and_skips_what_is_missing(
     assert list(figure.layout.xaxis.categoryarray) == ["20", "60", "250"]
     found = (figure.layout.xaxis.title.text, figure.layout.yaxis.title.text)
     assert found == ("days", "crps")
+    assert figure.layout.title.text == "By days"
+
+
+def test_more_candidates_than_colours_are_still_told_apart() -> None:
+    figure = quality_by_length({str(n): {"20": [1.0]} for n in range(10)}, "days", "crps", "")
+    looks = {(line.line.color, line.line.dash) for line in figure.data}
+    assert len(figure.data) == len(looks) == 10
+
+
+def test_risk_by_coverage_is_drawn_as_a_mean_over_the_seeds() -> None:
+    seeds = [{"coverage": [0.5, 1.0], "risk": [0.1, risk], "aurc": 0.2} for risk in (0.3, 0.5)]
+    figure = risk_coverage_curves({"lstm": seeds, "rnn": seeds[:1]}, "1 - chrF / 100")
+    lstm, rnn = figure.data
+    assert (lstm.name, rnn.name) == ("lstm", "rnn")
+    assert list(lstm.x) == [50, 100]
+    assert list(lstm.y) == pytest.approx([0.1, 0.4])
+    assert list(rnn.y) == pytest.approx([0.1, 0.3])
+    assert figure.layout.yaxis.title.text == "1 - chrF / 100"
+    assert "%" in figure.layout.xaxis.title.text
 
 
 class Page(HTMLParser):

@@ -1,6 +1,7 @@
 import pytest
+import sacrebleu
 
-from core.text_metrics import distinct_n, repetition_rate
+from core.text_metrics import Overlap, distinct_n, overlap_score, repetition_rate
 
 
 @pytest.mark.parametrize(
@@ -40,3 +41,33 @@ def test_repetition_rate_is_the_share_of_texts_that_repeat_an_ngram() -> None:
 
 def test_a_text_that_repeats_often_counts_once() -> None:
     assert repetition_rate(["x x x x x x x x x", "a b c d e"]) == 0.5
+
+
+TEXTS = ["the lamp is on its way", "", "yes", "your order 12 was sent. thank you", "the the the"]
+REFERENCES = ["the lamp is here", "hello", "yes", "your order 12 will be sent, thanks", "the end"]
+
+
+def test_scores_from_counts_are_sacrebleus_for_the_corpus_and_for_any_part() -> None:
+    counts = Overlap(REFERENCES).counts(TEXTS)
+    for rows in ([0, 1, 2, 3, 4], [0, 3], [1], [2, 2, 4]):
+        texts = [TEXTS[row] for row in rows]
+        references = [[REFERENCES[row] for row in rows]]
+        expected = {
+            "bleu": sacrebleu.corpus_bleu(texts, references).score,
+            "chrf": sacrebleu.corpus_chrf(texts, references).score,
+        }
+        for name, score in expected.items():
+            sums = counts[name][rows].sum(axis=0, keepdims=True)
+            assert overlap_score(name, sums) == pytest.approx([score])
+
+
+def test_the_counts_of_a_text_give_its_sentence_chrf() -> None:
+    found = overlap_score("chrf", Overlap(REFERENCES).counts(TEXTS)["chrf"])
+    pairs = zip(TEXTS, REFERENCES, strict=True)
+    expected = [sacrebleu.sentence_chrf(text, [reference]).score for text, reference in pairs]
+    assert found == pytest.approx(expected)
+
+
+def test_as_many_texts_as_references_are_wanted() -> None:
+    with pytest.raises(ValueError, match="longer"):
+        Overlap(REFERENCES).counts(TEXTS[:2])

@@ -4,11 +4,15 @@ from types import SimpleNamespace
 import pytest
 
 from apps.chatbot import rules
-from apps.chatbot.compare import HeldOut, compare, table
+from apps.chatbot import train as train_module
+from apps.chatbot.candidates import candidate_model, num_parameters
+from apps.chatbot.compare import compare, table
 from apps.chatbot.datamodule import ChatDataModule
+from apps.chatbot.held_out import HeldOut
 from apps.chatbot.inference import Chatbot
 from core.cli import call
 from core.diagnostics import lag_metrics
+from core.nn.seq2seq import Seq2SeqConfig
 from core.plain import plain
 from core.runs import load_run
 from tests.conftest import TINY_CHAT
@@ -22,6 +26,7 @@ def test_every_candidate_has_its_row(chat, tmp_path, command):
         "rules",
         "most_frequent",
         "tfidf",
+        "bm25",
         "rnn_unclipped",
         "rnn",
         "lstm",
@@ -33,6 +38,8 @@ def test_every_candidate_has_its_row(chat, tmp_path, command):
     trained = {row["name"]: row for row in rows if row["parameters"]}
     assert trained["lstm_attention"]["parameters"] > trained["lstm"]["parameters"]
     assert trained["lstm"]["parameters"] > trained["rnn_unclipped"]["parameters"]
+    ratio = trained["transformer"]["parameters"] / trained["lstm_attention"]["parameters"]
+    assert 0.9 < ratio < 1.1
     assert len({row["metrics"]["perplexity"] for row in trained.values()}) == len(trained)
 
 
@@ -80,11 +87,12 @@ def compared(chat, tmp_path_factory):
         return real(self, dialogues, positions, batch_size, advance)
 
     words = ["--data", str(data), "--run", str(folder), "--seeds", "1", *TINY_CHAT]
-    words += ["--candidates", "tfidf,rnn,lstm,transformer", "--text.test_share", "0.3"]
+    words += ["--text.test_share", "0.3", "--trainer.max_epochs", "1"]
+    candidates = "tfidf,rnn,lstm,lstm_attention,transformer"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Chatbot, "reply_all", counting)
-        rows = call(compare, [*words, "--trainer.max_epochs", "1"], "compare")
-    return SimpleNamespace(rows=rows, folder=folder, answered=answered)
+        rows = call(compare, [*words, "--candidates", candidates], "compare")
+    return SimpleNamespace(rows=rows, folder=folder, answered=answered, words=words)
 
 
 def test_lengths_part_the_test_pairs_alike_for_every_candidate(compared):
@@ -112,6 +120,7 @@ def test_every_network_answers_the_test_part_once(compared):
 
 def test_recurrent_candidates_alone_have_a_gradient_by_lag(compared):
     states = {"rnn": {"lag", "hidden"}, "lstm": {"lag", "hidden", "cell"}}
+    states["lstm_attention"] = states["lstm"]
     for row in compared.rows:
         found = row["metrics"].get("gradient_by_lag", {})
         assert found.keys() == states.get(row["name"], set())
@@ -141,8 +150,118 @@ def test_a_comparison_leaves_its_rows_and_a_report(compared):
     written = json.loads((compared.folder / "compare.json").read_text())
     assert written == json.loads(json.dumps(plain(compared.rows)))
     page = (compared.folder / "compare.html").read_text()
-    assert page.count("Plotly.newPlot(") == 2
+    assert page.count("Plotly.newPlot(") == 4  # length, lag, turn, risk
     tokens = compared.rows[0]["metrics"]["by_length"]["short"]["tokens"]
-    for text in (f"chrf short ({tokens[0]}-{tokens[1]})", "chrf / tfidf", "lstm, cell state"):
+    for text in (
+        f"chrf short ({tokens[0]}-{tokens[1]})",
+        "chrf / tfidf",
+        "lstm, cell state",
+        "lstm_attention less each other candidate",
+        "first (n=",
+        "share kept",
+    ):
         assert text in page
         assert text in table(compared.rows)
+    assert "The worst replies of " in page
+    assert page.count("  reference  ") == 20
+
+
+def test_the_lead_of_the_lstm_with_attention_stands_in_every_other_row(compared):
+    scores = {row["name"]: row["metrics"] for row in compared.rows}
+    assert "paired" not in scores["lstm_attention"]
+    for name in ("tfidf", "rnn", "lstm", "transformer"):
+        for score, found in scores[name]["paired"].items():
+            lead = scores["lstm_attention"][score] - scores[name][score]
+            assert found["difference"] == pytest.approx(lead)
+            low, high = found["interval"]
+            assert low <= lead <= high
+            assert 0.0009 < found["p_value"] <= 1
+
+
+def test_a_comparison_called_again_scores_without_training_and_adds_what_is_new(
+    compared, monkeypatch
+):
+    trained = []
+    real = train_module.fit
+
+    def counting(module, loaders, config, run_dir, resume=False):
+        trained.append(run_dir.name)
+        return real(module, loaders, config, run_dir, resume)
+
+    monkeypatch.setattr(train_module, "fit", counting)
+    words = [*compared.words, "--candidates", "rnn,lstm,gru_attention"]
+    rows = call(compare, words, "compare")
+    assert trained == ["gru_attention-seed0"]
+    before = {row["name"]: row for row in compared.rows}
+    for row in rows[:2]:
+        for name in ("bleu", "chrf", "perplexity", "cpu_minutes", "by_turn", "gradient_by_lag"):
+            assert row["metrics"][name] == before[row["name"]]["metrics"][name]
+        assert row["seconds"] > 0
+
+
+def test_a_comparison_called_again_with_other_options_says_which(compared):
+    with pytest.raises(ValueError, match=r"label_smoothing was 0\.1 .* is 0\.2"):
+        call(compare, [*compared.words, "--label_smoothing", "0.2"], "compare")
+
+
+def test_the_folder_of_an_unfinished_training_is_no_comparison(compared, tmp_path):
+    options = json.loads((compared.folder / "started.json").read_text())
+    del options["command"]
+    (tmp_path / "started.json").write_text(json.dumps(options))
+    words = [*compared.words, "--run", str(tmp_path)]
+    with pytest.raises(ValueError, match="command was None when the training began, is compare"):
+        call(compare, words, "compare")
+
+
+def test_a_training_that_was_stopped_in_a_comparison_is_resumed(chat, tmp_path, monkeypatch):
+    words = ["--data", str(chat.data), "--run", str(tmp_path / "c"), *TINY_CHAT]
+    words += ["--candidates", "rnn", "--seeds", "1"]
+    whole = call(compare, [*words, "--run", str(tmp_path / "whole")], "compare")
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_module, "finish", stop)
+        with pytest.raises(KeyboardInterrupt):
+            call(compare, words, "compare")
+    assert not (tmp_path / "c" / "rnn-seed0" / "manifest.json").exists()
+    (row,) = call(compare, words, "compare")
+    for name in ("bleu", "chrf", "perplexity", "steps", "by_turn"):
+        assert row["metrics"][name] == whole[0]["metrics"][name]
+
+
+def test_a_cpu_budget_gives_every_network_its_time(chat, tmp_path):
+    words = ["--data", str(chat.data), "--run", str(tmp_path / "c"), *TINY_CHAT]
+    words += ["--candidates", "rnn,lstm", "--seeds", "1", "--cpu_minutes", "0.02"]
+    for row in call(compare, words, "compare"):
+        assert 0.02 <= row["metrics"]["cpu_minutes"] < 0.04
+        trainer = load_run(tmp_path / "c" / f"{row['name']}-seed0", "chatbot").config["trainer"]
+        assert (trainer["cpu_minutes"], trainer["patience"]) == (0.02, 0)
+
+
+@pytest.mark.parametrize("vocab_size", [400, 5000])
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"hidden_size": 24, "embedding_size": 24},
+        {"hidden_size": 128, "embedding_size": 128},
+        {"hidden_size": 256, "embedding_size": 256},
+        {"hidden_size": 200, "embedding_size": 64, "num_layers": 3, "num_heads": 1},
+    ],
+)
+def test_the_transformer_has_as_many_parameters_as_the_lstm_with_attention(vocab_size, sizes):
+    model = Seq2SeqConfig(**sizes)
+    lstm = num_parameters(vocab_size, candidate_model("lstm_attention", vocab_size, model))
+    config = candidate_model("transformer", vocab_size, model)
+    assert 0.97 * lstm < num_parameters(vocab_size, config) <= lstm
+    assert config.num_layers == model.num_layers
+    assert config.hidden_size >= 4 * config.embedding_size
+
+
+def test_parameters_are_counted_as_the_network_has_them(chat):
+    run = load_run(chat.run, "chatbot")
+    bot = Chatbot.load(run)
+    config = Seq2SeqConfig(**run.config["model"])
+    counted = num_parameters(bot.tokenizer.vocab_size, config)
+    assert counted == sum(p.numel() for p in bot.model.parameters())
