@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from core.batch import BOS_ID, EOS_ID, PAD_ID
@@ -13,7 +15,7 @@ from core.nn.recurrent import StackState
 from core.nn.seq2seq import Memory
 
 MAX_BEAM = 256  # past that a reply takes minutes and is no better
-Constraint = Callable[[int, Sequence[int]], Collection[int]]
+Constraint = Callable[[int, Sequence[int]], Collection[int] | NDArray[np.int64]]
 
 
 class StepDecoder(Protocol):
@@ -103,7 +105,8 @@ def beam_search(
         source: Token ids, (B, S).
         lengths: Real tokens per row, (B,).
         config: How to search.
-        constraint: Given a source row and the tokens so far, the tokens that may not follow.
+        constraint: Given a source row and the tokens so far, the tokens that may not follow: ids in
+            any collection, or, which is faster, in an array (N,).
 
     Returns:
         Per source up to `beam_size` hypotheses, best first; at least one. One that `max_length`
@@ -115,21 +118,18 @@ def beam_search(
     tokens = torch.full((len(live),), BOS_ID, dtype=torch.long, device=source.device)
     for _ in range(config.max_length):
         logits, state, weights = model.decode_step(tokens, state, memory)
-        log_probs = logits.float().log_softmax(dim=-1)  # (live, V)
-        log_probs[:, [PAD_ID, BOS_ID]] = -torch.inf
-        for row, hypothesis in enumerate(live):
-            forbidden = repeating_tokens(hypothesis.tokens, config.no_repeat_ngram)
-            if constraint is not None:
-                forbidden.update(constraint(hypothesis.source, hypothesis.tokens))
-            if forbidden:
-                log_probs[row, list(forbidden)] = -torch.inf
-        live, parents = _grow(live, log_probs, weights, done, config)
+        log_probs = logits.float().log_softmax(dim=-1).cpu()  # (live, V)
+        _forbid(log_probs, live, config, constraint)
+        grown, parents = _grow(live, log_probs, weights, done, config)
+        rows_before, rows = [h.source for h in live], [h.source for h in grown]
+        live = grown
         if not live:
             break
-        keep = torch.tensor(parents, device=source.device)
-        state = tuple(tuple(part[keep] for part in layer) for layer in state)
-        if parents != list(range(len(memory.values))):
-            memory = memory.select(keep)
+        if parents != list(range(len(rows_before))):
+            keep = torch.tensor(parents, device=source.device)
+            state = tuple(tuple(part.index_select(0, keep) for part in layer) for layer in state)
+            if rows != rows_before:  # hypotheses of one source share what their memory says
+                memory = memory.select(keep)
         tokens = torch.tensor([h.tokens[-1] for h in live], device=source.device)
     for hypothesis in live:
         done[hypothesis.source].append(hypothesis)
@@ -139,6 +139,22 @@ def beam_search(
         ]
         for found in done
     ]
+
+
+def _forbid(
+    log_probs: Tensor,
+    live: Sequence[Hypothesis],
+    config: DecodingConfig,
+    constraint: Constraint | None,
+) -> None:
+    """Give the tokens that may not follow a probability of zero, in place."""
+    scores = log_probs.numpy()  # the same memory, and a third of the time for a few numbers
+    scores[:, [PAD_ID, BOS_ID]] = -np.inf
+    for row, hypothesis in zip(scores, live, strict=True):
+        row[list(repeating_tokens(hypothesis.tokens, config.no_repeat_ngram))] = -np.inf
+        if constraint is not None:
+            ids = constraint(hypothesis.source, hypothesis.tokens)
+            row[ids if isinstance(ids, np.ndarray) else list(ids)] = -np.inf
 
 
 def _grow(

@@ -12,6 +12,7 @@ VERBS = {
         "train and score rules, RNN, LSTM, GRU side by side",
     ),
     "retrain": ("apps.chatbot.retrain:retrain", "go on learning from new dialogues"),
+    "export": ("apps.chatbot.export:export", "write the ONNX encoder and decoder step"),
     "reply": ("apps.chatbot.reply:reply", "answer one message"),
     "chat": ("apps.chatbot.reply:chat", "talk to the chatbot in the terminal"),
     "demo": ("apps.chatbot.__main__:demo", "open the chatbot in the browser"),

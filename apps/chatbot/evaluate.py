@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from apps.chatbot.baselines import TfidfRetrieval, most_frequent_replies, rule_replies
+from apps.chatbot.engines import Engine
 from apps.chatbot.inference import Answers, Chatbot, Reply
 from core.batch import Seq2SeqBatch
 from core.cli import verb
@@ -53,6 +54,7 @@ def evaluate(
     data: str | None = None,
     columns: ColumnsConfig = ColumnsConfig(),
     beam_size: int | None = None,
+    engine: Engine = "torch",
 ) -> dict[str, Any]:
     """Score a run on its own test part, or on other dialogues.
 
@@ -61,8 +63,9 @@ def evaluate(
         data: Dialogues of which every reply is scored; left out: the run's own test part.
         columns: Text columns, where the data are question-answer pairs.
         beam_size: Instead of the run's own.
+        engine: What the search runs on; onnx reads the run's onnx/ and makes it where missing.
     """
-    answers = Answers(champion("chatbot", run), beam_size)
+    answers = Answers(champion("chatbot", run), beam_size, engine)
     pairs, references = _pairs(answers.run, data, columns)
     training = reply_pairs(read_dialogues(answers.run.path / "data" / "train.parquet"))
     context_turns = answers.bot.text.context_turns

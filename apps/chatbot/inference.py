@@ -2,17 +2,20 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from apps.chatbot.baselines import TfidfRetrieval
 from apps.chatbot.datamodule import TextConfig
-from core.decoding import DecodingConfig, Hypothesis, beam_search
+from apps.chatbot.engines import Engine, onnx_engine
+from core.decoding import DecodingConfig, Hypothesis, StepDecoder, beam_search
 from core.nn.seq2seq import EncoderDecoder, Seq2SeqConfig
 from core.nn.transformer import make_seq2seq
 from core.runs import Run, load_run
@@ -62,6 +65,7 @@ class Chatbot:
         text: How contexts are cut.
         decoding: How replies are searched.
         handoff_below: Replies less sure than this are marked for a hand-over, 0 to 1.
+        engine: What the search runs on instead of the model, such as its ONNX graphs.
     """
 
     def __init__(
@@ -71,8 +75,11 @@ class Chatbot:
         text: TextConfig,
         decoding: DecodingConfig,
         handoff_below: float = 0.0,
+        *,
+        engine: StepDecoder | None = None,
     ) -> None:
         self.model = model.eval()
+        self.engine: StepDecoder = self.model if engine is None else engine
         self.tokenizer = tokenizer
         self.text = text
         self.decoding = decoding
@@ -80,11 +87,12 @@ class Chatbot:
         self._forbidden = _ForbiddenTokens(tokenizer)
 
     @classmethod
-    def load(cls, run: Run, beam_size: int | None = None) -> "Chatbot":
+    def load(cls, run: Run, beam_size: int | None = None, engine: Engine = "torch") -> "Chatbot":
         """The chatbot of a run folder.
 
         Raises:
-            ValueError: The weights do not fit the configuration.
+            ValueError: The weights do not fit the configuration, or there is no ONNX engine of
+                such a model.
         """
         tokenizer = Tokenizer.from_json(run.preprocessor["tokenizer"])
         model = make_seq2seq(tokenizer.vocab_size, Seq2SeqConfig(**run.config["model"]))
@@ -93,7 +101,9 @@ class Chatbot:
         if beam_size is not None:
             decoding = replace(decoding, beam_size=beam_size)
         below = run.preprocessor["handoff"]["confidence_below"]
-        return cls(model, tokenizer, TextConfig(**run.config["text"]), decoding, below)
+        text = TextConfig(**run.config["text"])
+        graphs = onnx_engine(run, model) if engine == "onnx" else None
+        return cls(model, tokenizer, text, decoding, below, engine=graphs)
 
     def reply(self, turns: Sequence[Turn]) -> Reply:
         """Answer a conversation whose last turn is the user's.
@@ -148,12 +158,12 @@ class Chatbot:
         padded = torch.zeros(len(sources), int(lengths.max()), dtype=torch.long)
         for row, ids in zip(padded, sources, strict=True):
             row[: len(ids)] = torch.tensor(ids)
-        known = [frozenset(ids) for ids in sources]
+        known = [self._forbidden.known(ids) for ids in sources]
 
-        def constraint(row: int, tokens: Sequence[int]) -> set[int]:
+        def constraint(row: int, tokens: Sequence[int]) -> NDArray[np.int64]:
             return self._forbidden(known[row], tokens)
 
-        return beam_search(self.model, padded, lengths, self.decoding, constraint)
+        return beam_search(self.engine, padded, lengths, self.decoding, constraint)
 
     def _to_reply(
         self, found: Sequence[Hypothesis], source: Sequence[int], values: Mapping[str, str]
@@ -199,22 +209,34 @@ class _ForbiddenTokens:
             self._shape.append((count[0], count[-1], len(words) > 1))
             if max(count) > MAX_PLAIN_DIGITS:
                 self._never.add(token)
-        self._by_lead = {
-            digits: {t for t, shape in enumerate(self._shape) if shape[0] >= digits}
-            for digits in range(1, MAX_PLAIN_DIGITS + 2)
-        }
+        self._array = lru_cache(maxsize=1000)(self._make_array)  # a server meets few pairs
 
-    def __call__(self, source: frozenset[int], tokens: Sequence[int]) -> set[int]:
+    def known(self, source: Iterable[int]) -> frozenset[int]:
+        """The placeholders of a source: all that `__call__` reads of it."""
+        return self._placeholders.intersection(source)
+
+    def __call__(self, known: frozenset[int], tokens: Sequence[int]) -> NDArray[np.int64]:
+        """The tokens that may not follow.
+
+        Args:
+            known: What `known` gave.
+            tokens: The reply so far.
+        """
         run = 0
         for token in reversed(tokens):
             lead, tail, has_space = self._shape[token]
             run += tail if has_space else lead
             if has_space:
                 break
-        forbidden = self._never | (self._placeholders - source)
+        return self._array(known, min(run, MAX_PLAIN_DIGITS))
+
+    def _make_array(self, known: frozenset[int], run: int) -> NDArray[np.int64]:
+        """The tokens that may not follow a run of so many digits."""
+        forbidden = self._never | (self._placeholders - known)
         if run:
-            forbidden |= self._by_lead[max(MAX_PLAIN_DIGITS + 1 - run, 1)]
-        return forbidden
+            room = MAX_PLAIN_DIGITS - run
+            forbidden |= {token for token, shape in enumerate(self._shape) if shape[0] > room}
+        return np.array(sorted(forbidden))
 
 
 class Answers:
@@ -223,11 +245,12 @@ class Answers:
     Args:
         path: A run folder.
         beam_size: Instead of the run's own.
+        engine: What the search runs on.
     """
 
-    def __init__(self, path: Path, beam_size: int | None = None) -> None:
+    def __init__(self, path: Path, beam_size: int | None = None, engine: Engine = "torch") -> None:
         self.run = load_run(path, "chatbot")
-        self.bot = Chatbot.load(self.run, beam_size)
+        self.bot = Chatbot.load(self.run, beam_size, engine)
 
     @cached_property
     def _intents(self) -> TfidfRetrieval | None:

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from apps.chatbot.engines import Engine
 from apps.chatbot.inference import Answers
 from core.cli import verb
 from core.runs import champion
@@ -16,25 +17,32 @@ def words(result: dict[str, Any]) -> str:
 
 
 @verb(words, positional=True)
-def reply(message: str, run: Path | None = None, beam_size: int | None = None) -> dict[str, Any]:
+def reply(
+    message: str,
+    run: Path | None = None,
+    beam_size: int | None = None,
+    engine: Engine = "torch",
+) -> dict[str, Any]:
     """Answer one message.
 
     Args:
         message: What the customer writes.
         run: The run folder; left out: runs/chatbot/champion.
         beam_size: Instead of the run's own; 1 is greedy search.
+        engine: What the search runs on; onnx reads the run's onnx/ and makes it where missing.
     """
-    return Answers(champion("chatbot", run), beam_size)([Turn("user", message)])
+    return Answers(champion("chatbot", run), beam_size, engine)([Turn("user", message)])
 
 
-def chat(run: Path | None = None, beam_size: int | None = None) -> None:
+def chat(run: Path | None = None, beam_size: int | None = None, engine: Engine = "torch") -> None:
     """Talk to the chatbot; an empty line or end of input ends the conversation.
 
     Args:
         run: The run folder; left out: runs/chatbot/champion.
         beam_size: Instead of the run's own; 1 is greedy search.
+        engine: What the search runs on; onnx reads the run's onnx/ and makes it where missing.
     """
-    answers = Answers(champion("chatbot", run), beam_size)
+    answers = Answers(champion("chatbot", run), beam_size, engine)
     turns: list[Turn] = []
     print("Write to the chatbot; an empty line ends the conversation.", file=sys.stderr)
     while True:
