@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from core.exporting import export_seq2seq
@@ -9,25 +10,33 @@ from core.nn.seq2seq import EncoderDecoder
 from core.onnx_engine import OnnxSeq2Seq, graph_files
 from core.runs import Run, file_hash, write_json
 
-Engine = Literal["torch", "onnx"]
+Engine = Literal["torch", "onnx", "int8"]
 NOTE = "export.json"  # in the run's onnx/: whose weights the graphs hold, and their checksums
 logger = logging.getLogger(__name__)
 
 
-def onnx_engine(run: Run, model: EncoderDecoder) -> OnnxSeq2Seq:
+def onnx_engine(run: Run, model: EncoderDecoder, int8: bool = False) -> OnnxSeq2Seq:
     """The run's graphs; where they are missing, spoilt or of other weights, they are made anew.
 
     Args:
         run: The run.
         model: Its network, in evaluation mode.
+        int8: Take the quantised graphs, which `chatbot export` alone writes.
 
     Raises:
-        ValueError: The model cannot be exported, or the run folder cannot be written.
+        ValueError: The model cannot be exported, the run folder cannot be written, or it has no
+            quantised graphs.
     """
+    folder = run.path / "onnx"
     if not is_current(run):
-        logger.info("%s: writing the ONNX graphs of this run", run.path / "onnx")
+        logger.info("%s: writing the ONNX graphs of this run", folder)
         write_graphs(run, model)
-    return OnnxSeq2Seq(run.path / "onnx")
+    if int8 and not all(path.exists() for path in graph_files(folder, int8=True)):
+        raise ValueError(
+            f"{folder}: holds no int8 graphs; `chatbot export --run {run.path}` writes them where "
+            "they keep the quality and says why where it does not"
+        )
+    return OnnxSeq2Seq(folder, int8)
 
 
 def is_current(run: Run) -> bool:
@@ -35,8 +44,7 @@ def is_current(run: Run) -> bool:
     folder = run.path / "onnx"
     try:
         note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
-        hashes = {path.name: file_hash(path) for path in graph_files(folder)}
-        return bool(note["weights_sha256"] == _weights_hash(run) and note["files"] == hashes)
+        return bool(note["weights_sha256"] == _weights_hash(run) and note["files"] == _hashes(run))
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -59,15 +67,27 @@ def write_graphs(run: Run, model: EncoderDecoder) -> dict[str, Any]:
         note = {
             "weights_sha256": _weights_hash(run),
             "max_difference": export_seq2seq(model, folder),
-            "files": {path.name: file_hash(path) for path in graph_files(folder)},
         }
-        write_json(folder / NOTE, note)
+        return write_note(run, note)
     except OSError as error:
         raise ValueError(
             f"{folder}: cannot be written ({error.strerror or error}); copy the run to where you "
             "may write, or use the torch engine"
         ) from None
-    return note
+
+
+def write_note(run: Run, note: Mapping[str, Any]) -> dict[str, Any]:
+    """Write down what the run's `onnx/` holds now; gives the note with `files`, their SHA-256."""
+    full = {**note, "files": _hashes(run)}
+    write_json(run.path / "onnx" / NOTE, full)
+    return full
+
+
+def _hashes(run: Run) -> dict[str, str]:
+    """Of both graphs, and of the quantised ones where they are there."""
+    folder = run.path / "onnx"
+    extra = [path for path in graph_files(folder, int8=True) if path.exists()]
+    return {path.name: file_hash(path) for path in (*graph_files(folder), *extra)}
 
 
 def _weights_hash(run: Run) -> str:

@@ -63,7 +63,8 @@ def evaluate(
         data: Dialogues of which every reply is scored; left out: the run's own test part.
         columns: Text columns, where the data are question-answer pairs.
         beam_size: Instead of the run's own.
-        engine: What the search runs on; onnx reads the run's onnx/ and makes it where missing.
+        engine: What the search runs on; onnx reads the run's onnx/ and makes it where missing,
+            int8 reads what `export` kept there.
     """
     answers = Answers(champion("chatbot", run), beam_size, engine)
     pairs, references = _pairs(answers.run, data, columns)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from apps.chatbot.engines import write_graphs
+from apps.chatbot.engines import write_graphs, write_note
 from apps.chatbot.evaluate import answer_all, overlap, visible
 from apps.chatbot.inference import Chatbot
 from core.cli import verb
@@ -40,6 +40,7 @@ def export(run: Path | None = None, out: Path | None = None) -> dict[str, Any]:
     validation = read_dialogues(opened.path / "data" / "validation.parquet")
     pairs = reply_pairs([visible(dialogue) for dialogue in validation])[:MAX_PAIRS]
     int8 = add_int8(bot, folder, pairs)
+    write_note(opened, {**note, "int8": int8})
     written = [*graph_files(folder), *(graph_files(folder, int8=True) if int8["kept"] else ())]
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)

@@ -102,7 +102,7 @@ class Chatbot:
             decoding = replace(decoding, beam_size=beam_size)
         below = run.preprocessor["handoff"]["confidence_below"]
         text = TextConfig(**run.config["text"])
-        graphs = onnx_engine(run, model) if engine == "onnx" else None
+        graphs = None if engine == "torch" else onnx_engine(run, model, engine == "int8")
         return cls(model, tokenizer, text, decoding, below, engine=graphs)
 
     def reply(self, turns: Sequence[Turn]) -> Reply:

@@ -29,7 +29,8 @@ def reply(
         message: What the customer writes.
         run: The run folder; left out: runs/chatbot/champion.
         beam_size: Instead of the run's own; 1 is greedy search.
-        engine: What the search runs on; onnx reads the run's onnx/ and makes it where missing.
+        engine: What the search runs on; onnx reads the run's onnx/ and makes it where missing,
+            int8 reads what `export` kept there.
     """
     return Answers(champion("chatbot", run), beam_size, engine)([Turn("user", message)])
 
@@ -40,7 +41,8 @@ def chat(run: Path | None = None, beam_size: int | None = None, engine: Engine =
     Args:
         run: The run folder; left out: runs/chatbot/champion.
         beam_size: Instead of the run's own; 1 is greedy search.
-        engine: What the search runs on; onnx reads the run's onnx/ and makes it where missing.
+        engine: What the search runs on; onnx reads the run's onnx/ and makes it where missing,
+            int8 reads what `export` kept there.
     """
     answers = Answers(champion("chatbot", run), beam_size, engine)
     turns: list[Turn] = []

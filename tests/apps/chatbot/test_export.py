@@ -57,6 +57,9 @@ def test_int8_is_kept_only_where_it_loses_little_chrf(run, command, monkeypatch,
     assert f"int8: {'kept' if kept else 'left out'}: chrF" in result.out
     for name in ("encoder.int8.onnx", "decoder_step.int8.onnx"):
         assert (run / "onnx" / name).exists() is kept
+    answered = command("chatbot", "reply", "where is my lamp", "--run", run, "--engine", "int8")
+    assert answered.code == (0 if kept else 2)
+    assert answered.out.strip() if kept else "holds no int8 graphs" in answered.err
 
 
 def test_graphs_are_read_again_and_made_anew_only_where_they_do_not_belong(run):
