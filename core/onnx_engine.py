@@ -3,11 +3,12 @@
 onnxruntime is imported when a graph is opened, so that nobody else pays for it.
 """
 
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from core.nn.recurrent import StackState
@@ -67,20 +68,20 @@ class OnnxSeq2Seq:
         encoder, decoder = graph_files(folder, int8)
         self._encoder = open_graph(encoder, threads)
         self._decoder = open_graph(decoder, threads)
-        # Without attention the step reads no memory, and its graph has no such inputs.
-        self._read = {node.name for node in self._decoder.get_inputs()}
-        self._states = [
-            node.name for node in self._encoder.get_outputs() if node.name.startswith("state_")
-        ]
-        layers = groupby(self._states, key=lambda name: name.rsplit("_", 1)[0])
+        states = [n.name for n in self._encoder.get_outputs() if n.name.startswith("state_")]
+        layers = groupby(states, key=lambda name: name.rsplit("_", 1)[0])
         self._parts = [len(list(names)) for _, names in layers]
+        # Without attention the step reads no memory, and its graph has no such inputs.
+        read = {node.name for node in self._decoder.get_inputs()}
+        given = enumerate(("tokens", *Memory._fields, *states))
+        self._inputs = [(name, place) for place, name in given if name in read]
 
     def encode(self, source: Tensor, lengths: Tensor) -> tuple[Memory, StackState]:
         """Read the sources; arguments and results as in `EncoderDecoder.encode`."""
         if int(lengths.min()) < 1:
             raise ValueError("a sequence of length 0 cannot be encoded; drop it before batching")
-        values, keys, valid_mask, *state = self._run(
-            self._encoder, {"source": source, "lengths": lengths}
+        values, keys, valid_mask, *state = _run(
+            self._encoder, {"source": source.numpy(), "lengths": lengths.numpy()}
         )
         return Memory(values, keys, valid_mask), self._by_layer(state)
 
@@ -88,24 +89,19 @@ class OnnxSeq2Seq:
         self, tokens: Tensor, state: StackState, memory: Memory
     ) -> tuple[Tensor, StackState, Tensor | None]:
         """One decoding step; arguments and results as in `EncoderDecoder.decode_step`."""
-        parts = [part for layer in state for part in layer]
-        inputs = {
-            "tokens": tokens,
-            **memory._asdict(),
-            **dict(zip(self._states, parts, strict=True)),
-        }
-        logits, *rest = self._run(
-            self._decoder, {name: inputs[name] for name in inputs if name in self._read}
+        given = (tokens, *memory, *(part for layer in state for part in layer))
+        logits, *rest = _run(
+            self._decoder, {name: given[place].numpy() for name, place in self._inputs}
         )
-        weights = rest[len(parts)] if len(rest) > len(parts) else None
-        return logits, self._by_layer(rest[: len(parts)]), weights
+        count = sum(self._parts)
+        weights = rest[count] if len(rest) > count else None
+        return logits, self._by_layer(rest[:count]), weights
 
     def _by_layer(self, flat: list[Tensor]) -> StackState:
         parts = iter(flat)
-        return tuple(tuple(next(parts) for _ in range(count)) for count in self._parts)
+        return tuple(tuple(islice(parts, count)) for count in self._parts)
 
-    @staticmethod
-    def _run(graph: "InferenceSession", inputs: dict[str, Tensor]) -> list[Tensor]:
-        """Outputs in the graph's order; neither way is anything copied."""
-        found: list[Any] = graph.run(None, {name: part.numpy() for name, part in inputs.items()})
-        return [torch.from_numpy(array) for array in found]
+
+def _run(graph: "InferenceSession", inputs: dict[str, NDArray[Any]]) -> list[Tensor]:
+    """Outputs in the graph's order; neither they nor the inputs are copied."""
+    return [torch.from_numpy(array) for array in graph.run(None, inputs)]
