@@ -42,6 +42,9 @@ def main() -> None:
     parser.add_argument("--replies", type=int, default=50)
     parser.add_argument("--note", default="", help="goes into the rows, such as: busy machine")
     options = parser.parse_args()
+    if not (options.peers / "gen_data.py").exists():
+        print(f"skipped: {options.peers} has no gen_data.py; give --peers its folder")
+        return
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -246,8 +246,8 @@ def _grow(
     Returns:
         The hypotheses that live on, and the row that each grew from.
     """
-    # Each parent may spend one candidate on EOS, so twice the beam always leaves enough.
-    best, ids = log_probs.topk(min(2 * config.beam_size, log_probs.size(-1)), dim=-1)
+    # A parent has at most a beam of children, and may spend one more candidate on EOS.
+    best, ids = log_probs.topk(min(config.beam_size + 1, log_probs.size(-1)), dim=-1)
     values, tokens = best.tolist(), ids.tolist()
     grown: list[Hypothesis] = []
     parents: list[int] = []
