@@ -85,6 +85,7 @@ class Chatbot:
         self.decoding = decoding
         self.handoff_below = handoff_below
         self._forbidden = _ForbiddenTokens(tokenizer)
+        self._piece = lru_cache(maxsize=None)(lambda token: tokenizer.decode([token]))
 
     @classmethod
     def load(cls, run: Run, beam_size: int | None = None, engine: Engine = "torch") -> "Chatbot":
@@ -177,14 +178,14 @@ class Chatbot:
             for start, end, _ in mask_once(text)
         )
         attention = [
-            {"token": self.tokenizer.decode([token]), "weights": weights[: len(source)].tolist()}
+            {"token": self._piece(token), "weights": weights[: len(source)].tolist()}
             for token, weights in zip(best.tokens, best.attention, strict=False)
         ]
         return Reply(
             text=text if is_safe else HANDOFF_TEXT,
             confidence=confidence if is_safe else 0.0,
             handoff=not is_safe or confidence < self.handoff_below,
-            source_tokens=[self.tokenizer.decode([token]) for token in source],
+            source_tokens=[self._piece(token) for token in source],
             attention=attention,
         )
 
