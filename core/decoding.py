@@ -137,7 +137,7 @@ def _greedy(
     for _ in range(config.max_length):
         logits, state, weights = model.decode_step(before, state, memory)
         scores = logits.float().log_softmax(dim=-1).cpu().numpy()  # (rows, V)
-        _forbid(scores, [(row, tokens[row]) for row in rows], config, constraint)
+        forbid(scores, [(row, tokens[row]) for row in rows], config, constraint)
         best = scores.shape[1] - 1 - scores[:, ::-1].argmax(axis=1)  # the last of equals, as there
         going = []
         for place, row in enumerate(rows):
@@ -180,7 +180,7 @@ def _beam(
     for _ in range(config.max_length):
         logits, state, weights = model.decode_step(tokens, state, memory)
         log_probs = logits.float().log_softmax(dim=-1).cpu()  # (live, V)
-        _forbid(log_probs.numpy(), [(h.source, h.tokens) for h in live], config, constraint)
+        forbid(log_probs.numpy(), [(h.source, h.tokens) for h in live], config, constraint)
         grown, parents = _grow(live, log_probs, weights, done, config)
         rows_before, rows = [h.source for h in live], [h.source for h in grown]
         live = grown
@@ -207,7 +207,7 @@ def _select(state: StackState, rows: Tensor) -> StackState:
     return tuple(tuple(part.index_select(0, rows) for part in layer) for layer in state)
 
 
-def _forbid(
+def forbid(
     scores: NDArray[np.float32],
     replies: Sequence[tuple[int, Sequence[int]]],
     config: DecodingConfig,
