@@ -38,4 +38,5 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.padding
 	$(BIN)/python -m benchmarks.scan
 	$(BIN)/python -m benchmarks.monitor
+	$(BIN)/python -m benchmarks.reply_latency
 	$(BIN)/python -m benchmarks.run_time

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from core.batch import BOS_ID, EOS_ID, PAD_ID
-from core.decoding import Constraint, DecodingConfig, Hypothesis, StepDecoder, repeating_tokens
+from core.batch import BOS_ID, EOS_ID
+from core.decoding import Constraint, DecodingConfig, Hypothesis, StepDecoder, forbid
 
 
 @torch.inference_mode()
@@ -46,14 +46,8 @@ def generate(
     for _ in range(config.max_length):
         logits, state, weights = model.decode_step(tokens, state, memory)
         log_probs = logits.float().log_softmax(dim=-1)  # (B, V)
-        allowed = log_probs.clone()
-        allowed[:, [PAD_ID, BOS_ID]] = -torch.inf
-        for row, reply in enumerate(replies):
-            forbidden = repeating_tokens(reply.tokens, config.no_repeat_ngram)
-            if constraint is not None:
-                forbidden.update(constraint(row, reply.tokens))
-            if forbidden:
-                allowed[row, list(forbidden)] = -torch.inf
+        allowed = log_probs.clone().cpu()
+        forbid(allowed.numpy(), [(r.source, r.tokens) for r in replies], config, constraint)
         tokens = pick(allowed, config, generator)
         for row, token in enumerate(tokens.tolist()):
             if not is_open[row]:

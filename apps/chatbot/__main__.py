@@ -12,6 +12,7 @@ VERBS = {
         "train and score rules, RNN, LSTM, GRU side by side",
     ),
     "retrain": ("apps.chatbot.retrain:retrain", "go on learning from new dialogues"),
+    "export": ("apps.chatbot.export:export", "write the ONNX encoder and decoder step"),
     "reply": ("apps.chatbot.reply:reply", "answer one message, or a file of them"),
     "chat": ("apps.chatbot.reply:chat", "talk to the chatbot in the terminal"),
     "serve": ("apps.chatbot.serve:serve", "answer over HTTP, on this machine"),

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from apps.chatbot.baselines import WITHOUT_TRAINING, replies_without_training
+from apps.chatbot.engines import Engine
 from apps.chatbot.evaluate_table import table
 from apps.chatbot.held_out import HeldOut, Scored, lead
 from apps.chatbot.inference import Answers, Chatbot, Reply
@@ -43,6 +44,7 @@ def evaluate(
     data: str | None = None,
     columns: ColumnsConfig = ColumnsConfig(),
     beam_size: int | None = None,
+    engine: Engine = "torch",
 ) -> dict[str, Any]:
     """Score a run on its own test part, or on other dialogues.
 
@@ -53,8 +55,10 @@ def evaluate(
         data: Dialogues of which every reply is scored; left out: the run's own test part.
         columns: Text columns, where the data are question-answer pairs.
         beam_size: Instead of the run's own.
+        engine: What the search runs on; onnx reads the run's onnx/ and makes it where missing,
+            int8 reads what `export` kept there.
     """
-    answers = Answers(champion("chatbot", run), beam_size)
+    answers = Answers(champion("chatbot", run), beam_size, engine)
     pairs, references = _pairs(answers.run, data, columns)
     training = reply_pairs(read_dialogues(answers.run.path / "data" / "train.parquet"))
     test = held_out(answers.bot, pairs, references)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,11 @@ import torch
 
 from apps.chatbot.baselines import TfidfRetrieval
 from apps.chatbot.confidence import Confidence
+from apps.chatbot.constraints import ForbiddenTokens
 from apps.chatbot.datamodule import TextConfig
+from apps.chatbot.engines import Engine, onnx_engine
 from apps.chatbot.handover import FallbackConfig, has_asked, transcript
-from core.decoding import DecodingConfig, Hypothesis, beam_search
+from core.decoding import Constraint, DecodingConfig, Hypothesis, StepDecoder, beam_search
 from core.nn.seq2seq import EncoderDecoder, Seq2SeqConfig
 from core.nn.transformer import make_seq2seq
 from core.runs import Run, load_run
@@ -27,10 +29,8 @@ from data.dialogues import (
     read_dialogues,
     reply_pairs,
 )
-from data.entities import mask_once, placeholders, unmask
-from data.text import SPEAKER_TOKENS, Tokenizer
-
-MAX_PLAIN_DIGITS = 4  # a reply spells no number of more digits, but for those the user gave
+from data.entities import mask_once, unmask
+from data.text import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ class Chatbot:
         text: How contexts are cut.
         decoding: How replies are searched.
         confidence: How sure a reply is; without it every reply is given.
+        engine: What the search runs on instead of the model, such as its ONNX graphs.
     """
 
     def __init__(
@@ -75,21 +76,26 @@ class Chatbot:
         text: TextConfig,
         decoding: DecodingConfig,
         confidence: Confidence | None = None,
+        *,
+        engine: StepDecoder | None = None,
     ) -> None:
         self.model = model.eval()
+        self.engine: StepDecoder = self.model if engine is None else engine
         self.tokenizer = tokenizer
         self.text = text
         self.decoding = decoding
         self.confidence = confidence
-        self._forbidden = _ForbiddenTokens(tokenizer)
+        self._forbidden = ForbiddenTokens(tokenizer)
         self._draws = torch.Generator().manual_seed(0)
+        self._piece = lru_cache(maxsize=None)(lambda token: tokenizer.decode([token]))
 
     @classmethod
-    def load(cls, run: Run, beam_size: int | None = None) -> "Chatbot":
+    def load(cls, run: Run, beam_size: int | None = None, engine: Engine = "torch") -> "Chatbot":
         """The chatbot of a run folder.
 
         Raises:
-            ValueError: The weights do not fit the configuration.
+            ValueError: The weights do not fit the configuration, or there is no ONNX engine of
+                such a model.
         """
         tokenizer = Tokenizer.from_json(run.preprocessor["tokenizer"])
         model = make_seq2seq(tokenizer.vocab_size, Seq2SeqConfig(**run.config["model"]))
@@ -98,7 +104,9 @@ class Chatbot:
         if beam_size is not None:
             decoding = replace(decoding, beam_size=beam_size)
         confidence = Confidence.from_plain(run.preprocessor["confidence"])
-        return cls(model, tokenizer, TextConfig(**run.config["text"]), decoding, confidence)
+        text = TextConfig(**run.config["text"])
+        graphs = None if engine == "torch" else onnx_engine(run, model, engine == "int8")
+        return cls(model, tokenizer, text, decoding, confidence, engine=graphs)
 
     def reply(self, turns: Sequence[Turn]) -> Reply:
         """Answer a conversation whose last turn is the user's.
@@ -127,7 +135,7 @@ class Chatbot:
         padded, lengths = pad_sources([source])
         constraint = self._constraint([source])
         for found in generate(
-            self.model, padded, lengths, decoding, constraint=constraint, generator=self._draws
+            self.engine, padded, lengths, decoding, constraint=constraint, generator=self._draws
         ):
             text = self._spoken(found[0], dialogue.values)
             # A character of several bytes is whole once the next token has come.
@@ -194,17 +202,17 @@ class Chatbot:
         constraint = self._constraint(sources)
         if self.decoding.temperature > 0:
             return sample(
-                self.model,
+                self.engine,
                 padded,
                 lengths,
                 self.decoding,
                 constraint=constraint,
                 generator=self._draws,
             )
-        return beam_search(self.model, padded, lengths, self.decoding, constraint)
+        return beam_search(self.engine, padded, lengths, self.decoding, constraint)
 
-    def _constraint(self, sources: Sequence[list[int]]) -> Callable[[int, Sequence[int]], set[int]]:
-        known = [frozenset(ids) for ids in sources]
+    def _constraint(self, sources: Sequence[list[int]]) -> Constraint:
+        known = [self._forbidden.known(ids) for ids in sources]
         return lambda row, tokens: self._forbidden(known[row], tokens)
 
     def _spoken(self, hypothesis: Hypothesis, values: Mapping[str, str]) -> str:
@@ -232,14 +240,14 @@ class Chatbot:
         num_tokens = len(best.tokens) + 1
         confidence = self._sureness(best.log_probability, num_tokens, message) if is_safe else 0.0
         attention = [
-            {"token": self.tokenizer.decode([token]), "weights": weights[: len(source)].tolist()}
+            {"token": self._piece(token), "weights": weights[: len(source)].tolist()}
             for token, weights in zip(best.tokens, best.attention, strict=False)
         ]
         return Reply(
             text=text if is_safe else "",
             confidence=confidence,
             handoff=not is_safe or self._is_unsure(confidence),
-            source_tokens=[self.tokenizer.decode([token]) for token in source],
+            source_tokens=[self._piece(token) for token in source],
             attention=attention,
             alternatives=[self._spoken(other, values) for other in found[1:]],
         )
@@ -268,55 +276,18 @@ def pad_sources(sources: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.T
     return padded, lengths
 
 
-class _ForbiddenTokens:
-    """Which tokens may not follow: unknown placeholders, speaker tokens, long invented numbers."""
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        names = placeholders()
-        self._placeholders = frozenset(
-            tokenizer.token_id(name) for name in names if not name.endswith("_x>")
-        )
-        self._never = {tokenizer.token_id(name) for name in names if name.endswith("_x>")}
-        self._never |= {tokenizer.token_id(name) for name in SPEAKER_TOKENS.values()}
-        # Of each token: digits before its first space, digits after its last, whether it has one.
-        self._shape: list[tuple[int, int, bool]] = []
-        special = self._placeholders | self._never
-        for token in range(tokenizer.vocab_size):
-            text = " " if token in special else tokenizer.decode([token])
-            words = text.split(" ")
-            count = [sum(c.isdigit() for c in word) for word in words]
-            self._shape.append((count[0], count[-1], len(words) > 1))
-            if max(count) > MAX_PLAIN_DIGITS:
-                self._never.add(token)
-        self._by_lead = {
-            digits: {t for t, shape in enumerate(self._shape) if shape[0] >= digits}
-            for digits in range(1, MAX_PLAIN_DIGITS + 2)
-        }
-
-    def __call__(self, source: frozenset[int], tokens: Sequence[int]) -> set[int]:
-        run = 0
-        for token in reversed(tokens):
-            lead, tail, has_space = self._shape[token]
-            run += tail if has_space else lead
-            if has_space:
-                break
-        forbidden = self._never | (self._placeholders - source)
-        if run:
-            forbidden |= self._by_lead[max(MAX_PLAIN_DIGITS + 1 - run, 1)]
-        return forbidden
-
-
 class Answers:
     """What the `reply` and `chat` commands need: the chatbot, and what it learned from.
 
     Args:
         path: A run folder.
         beam_size: Instead of the run's own.
+        engine: What the search runs on.
     """
 
-    def __init__(self, path: Path, beam_size: int | None = None) -> None:
+    def __init__(self, path: Path, beam_size: int | None = None, engine: Engine = "torch") -> None:
         self.run = load_run(path, "chatbot")
-        self.bot = Chatbot.load(self.run, beam_size)
+        self.bot = Chatbot.load(self.run, beam_size, engine)
         self.fallback = FallbackConfig(**self.run.config["fallback"])
 
     @cached_property

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from apps.chatbot.engines import Engine
 from apps.chatbot.inference import Answers
 from apps.chatbot.messages import read_messages
 from core.cli import verb
@@ -24,6 +25,7 @@ def reply(
     input: Path | None = None,
     run: Path | None = None,
     beam_size: int | None = None,
+    engine: Engine = "torch",
 ) -> dict[str, Any]:
     """Answer one message, or every message of a file.
 
@@ -35,6 +37,8 @@ def reply(
             with `--json` the results stand under `replies`.
         run: The run folder; left out: runs/chatbot/champion.
         beam_size: Instead of the run's own; 1 is greedy search.
+        engine: What the search runs on; onnx reads the run's onnx/ and makes it where missing,
+            int8 reads what `export` kept there.
     """
     if (message is None) == (input is None):
         raise ValueError('give either a message, such as "where is my order", or --input FILE')
@@ -43,7 +47,7 @@ def reply(
     else:
         assert input is not None
         conversations = read_messages(input)
-    answers = Answers(champion("chatbot", run), beam_size)
+    answers = Answers(champion("chatbot", run), beam_size, engine)
     results = []
     with progress("replies", len(conversations)) as advance:
         for turns in conversations:
@@ -53,7 +57,10 @@ def reply(
 
 
 def chat(
-    run: Path | None = None, beam_size: int | None = None, transcripts: Path | None = None
+    run: Path | None = None,
+    beam_size: int | None = None,
+    engine: Engine = "torch",
+    transcripts: Path | None = None,
 ) -> None:
     """Talk to the chatbot; an empty line or end of input ends the conversation.
 
@@ -63,10 +70,12 @@ def chat(
     Args:
         run: The run folder; left out: runs/chatbot/champion.
         beam_size: Instead of the run's own; 1 is greedy search.
+        engine: What the search runs on; onnx reads the run's onnx/ and makes it where missing,
+            int8 reads what `export` kept there.
         transcripts: Folder that gets a `.json` and a `.txt` file of a conversation that is handed
             over, with all that the customer wrote; left out: the text goes to standard error.
     """
-    answers = Answers(champion("chatbot", run), beam_size)
+    answers = Answers(champion("chatbot", run), beam_size, engine)
     turns: list[Turn] = []
     print("Write to the chatbot; an empty line ends the conversation.", file=sys.stderr)
     while True:

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from apps.chatbot.engines import Engine
 from apps.chatbot.inference import Answers
 from apps.chatbot.messages import conversation, parse_object
 from core.demo import check_port
@@ -30,6 +31,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     beam_size: int | None = None,
+    engine: Engine = "torch",
 ) -> None:
     """Answer over HTTP until Ctrl-C.
 
@@ -44,9 +46,11 @@ def serve(
         host: Address to listen on; the default is reached from this machine alone.
         port: 1024 to 65535.
         beam_size: Instead of the run's own; a stream always writes one token after the other.
+        engine: What the search runs on; onnx reads the run's onnx/ and makes it where missing,
+            int8 reads what `export` kept there.
     """
     check_port(port)
-    answers = Answers(champion("chatbot", run), beam_size)
+    answers = Answers(champion("chatbot", run), beam_size, engine)
     logger.info("answering with %s on http://%s:%d/reply", answers.run.path.name, host, port)
     uvicorn.run(make_server(answers), host=host, port=port, log_level="warning")
 

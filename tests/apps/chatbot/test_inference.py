@@ -11,9 +11,10 @@ from apps.chatbot.confidence import (
     fit_confidence,
     out_of_domain_pairs,
 )
+from apps.chatbot.constraints import MAX_PLAIN_DIGITS, ForbiddenTokens
 from apps.chatbot.datamodule import ChatDataModule
 from apps.chatbot.handover import FallbackConfig
-from apps.chatbot.inference import MAX_PLAIN_DIGITS, Answers, _ForbiddenTokens
+from apps.chatbot.inference import Answers
 from data.dialogues import Turn
 from data.entities import PLACEHOLDER, placeholders
 from data.text import Tokenizer
@@ -70,7 +71,7 @@ def test_a_number_is_given_back_as_the_user_wrote_it(chat):
 
 def test_a_placeholder_that_the_context_lacks_is_forbidden():
     tokenizer = Tokenizer.train(["an order of five"], 400, placeholders())
-    forbidden = _ForbiddenTokens(tokenizer)
+    forbidden = ForbiddenTokens(tokenizer)
     known = tokenizer.token_id("<order_1>")
     assert known not in forbidden(frozenset([known]), [])
     assert known in forbidden(frozenset(), [])
@@ -80,7 +81,7 @@ def test_a_placeholder_that_the_context_lacks_is_forbidden():
 
 def test_digits_of_several_tokens_cannot_add_up_to_a_number():
     tokenizer = Tokenizer.train(["1 2 3 4"], 400, placeholders())
-    forbidden = _ForbiddenTokens(tokenizer)
+    forbidden = ForbiddenTokens(tokenizer)
     digits = tokenizer.encode("1234")
     assert tokenizer.encode("5")[0] in forbidden(frozenset(), digits)
     assert tokenizer.encode("5")[0] not in forbidden(frozenset(), digits[:2])
