@@ -15,6 +15,7 @@ import torch
 from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
+from core.averaging import LastWeights
 from core.budget import MANY_EPOCHS, CpuBudget
 from core.clipping import Clipping
 from core.loading import BatchLoader
@@ -42,6 +43,8 @@ class TrainerConfig:
         cpu_minutes: CPU time, of all threads together, after which training stops instead of after
             `max_epochs`, with the schedule fitted to it as `core.budget.CpuBudget` says; 0 leaves
             it to `max_epochs`.
+        average_last: Average the weights after so many of the last validations, and take the mean
+            where its val_loss is better than that of the best single ones; 0 switches it off.
         patience: Validations without a better val_loss before training stops early; 0 switches
             early stopping off.
         clip_norm: Largest gradient norm of a step (Pascanu et al. 2013, arXiv:1211.5063,
@@ -60,6 +63,7 @@ class TrainerConfig:
     max_epochs: int = 10
     max_minutes: float = 0.0
     cpu_minutes: float = 0.0
+    average_last: int = 0
     patience: int = 3
     clip_norm: float = 1.0
     clip_value: float = 0.0
@@ -79,6 +83,10 @@ class TrainerConfig:
             raise ValueError(
                 f"max_minutes={self.max_minutes}, cpu_minutes={self.cpu_minutes} and "
                 f"patience={self.patience} must be 0 or more"
+            )
+        if self.average_last < 0 or self.average_last == 1:
+            raise ValueError(
+                f"average_last={self.average_last} must be 0, or 2 or more; one is no average"
             )
         if not (self.clip_norm >= 0 and self.clip_value >= 0 and self.clip_adaptive >= 0):
             raise ValueError(
@@ -173,6 +181,9 @@ def fit(
     budget = CpuBudget(60 * config.cpu_minutes, module.optim_config) if config.cpu_minutes else None
     if budget is not None:
         callbacks.append(budget)
+    averaged = LastWeights(config.average_last) if config.average_last else None
+    if averaged is not None:
+        callbacks.append(averaged)
     if config.patience:
         callbacks.append(StaysStopped("val_loss", patience=config.patience, check_finite=True))
     callbacks.append(ResumePoint(last, config.checkpoint_steps))
@@ -205,8 +216,45 @@ def fit(
     trainer.fit(module, *loaders, ckpt_path=checkpoint, weights_only=True)
     seconds = time.perf_counter() - started
     cpu_seconds = time.process_time() - cpu_started if budget is None else budget.used
+    score = _load_best(module, best, averaged, loaders[1], config.precision)
+    return FitResult(seconds, cpu_seconds, trainer.current_epoch, trainer.global_step, score)
+
+
+def _load_best(
+    module: TaskModule,
+    best: BestWeights,
+    averaged: LastWeights | None,
+    validation: Iterable[Any],
+    precision: str,
+) -> float:
+    """Put the best weights into the module, the averaged ones if they are; give their val_loss."""
     weights = torch.load(best.best_model_path, weights_only=True)["state_dict"]
+    score = float(best.best_model_score) if best.best_model_score is not None else float("nan")
+    if averaged is not None and len(averaged.kept) > 1:
+        mean = averaged.mean()
+        module.load_state_dict(mean)
+        found = validation_loss(module, validation, precision)
+        is_better = found < score
+        logger.info(
+            "mean of the weights of the last %d validations: val_loss %.4f, single best %.4f: %s",
+            len(averaged.kept), found, score, "taken" if is_better else "not taken",
+        )  # fmt: skip
+        weights, score = (mean, found) if is_better else (weights, score)
     module.load_state_dict(weights)
     module.eval()
-    score = float(best.best_model_score) if best.best_model_score is not None else float("nan")
-    return FitResult(seconds, cpu_seconds, trainer.current_epoch, trainer.global_step, score)
+    return score
+
+
+def validation_loss(module: TaskModule, validation: Iterable[Any], precision: str) -> float:
+    """The val_loss of the module's weights, computed as in training; nothing is logged."""
+    trainer = pl.Trainer(
+        accelerator="auto",
+        devices=1,
+        precision=resolve_precision(precision),
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+    return float(trainer.validate(module, validation, verbose=False)[0]["val_loss"])

@@ -93,6 +93,7 @@ class Scenario:
     precision: str = "32-true"
     patience: int = 0
     sign: float = 1.0  # of the validation target: with -1 the first epoch is the best
+    average: int = 0
 
 
 SCENARIOS = [
@@ -111,6 +112,8 @@ SCENARIOS = [
     Scenario("early-stopping-in-validation", "forecast", 1, validation=2, patience=1, sign=-1.0),
     Scenario("plateau", "forecast", 1, batch=9, plateau=True),
     Scenario("plateau-in-validation", "forecast", 1, validation=2, plateau=True),
+    Scenario("average-in-validation", "forecast", 2, validation=3, average=2),
+    Scenario("average-at-the-end-of-an-epoch", "forecast", 1, batch=13, average=3),
     Scenario("seq2seq-middle-of-epoch", "seq2seq", 2, batch=10),
     Scenario("seq2seq-end-of-epoch", "seq2seq", 3, batch=7),
     Scenario("seq2seq-in-validation", "seq2seq", 3, validation=1),
@@ -147,6 +150,7 @@ def train(
         checkpoint_steps=scenario.checkpoint_steps,
         precision=scenario.precision,
         patience=scenario.patience,
+        average_last=scenario.average,
     )
     return module, fit(module, loaders, config, run_dir, resume)
 
@@ -194,6 +198,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Scenari
             scenario.precision,
             scenario.patience,
             scenario.sign,
+            scenario.average,
         )
         if key not in done:
             run_dir = tmp_path_factory.mktemp("uninterrupted")
