@@ -8,12 +8,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """Show a bar while the block runs.
 
     Args:
         what: What is counted.
-        total: How many there are.
+        total: How many there are; None where nobody knows yet.
 
     Yields:
         A function that takes the number done since its last call.

@@ -29,7 +29,9 @@ from core.nn.seq2seq import Seq2SeqConfig
 from core.optim import OptimConfig
 from core.runs import new_run_dir
 from core.training import TrainerConfig
-from data.dialogues import ColumnsConfig, Pair, load_dialogues, reply_pairs
+from data.checking import stream_dialogues
+from data.columns import ColumnsConfig
+from data.dialogues import Pair, masked_id, reply_pairs
 
 WITHOUT_TRAINING = ("rules", "most_frequent", "tfidf")
 NETWORKS: dict[str, dict[str, Any]] = {
@@ -146,7 +148,7 @@ def compare(
         label_smoothing=label_smoothing,
     )
     folder = new_run_dir(APP, "compare", run)
-    datamodule = ChatDataModule.from_source(data, columns, text)
+    datamodule = ChatDataModule.from_source(data, columns, text, folder)
     pairs = datamodule.pairs("test")
     sources = [datamodule.encode_source(pair.context) for pair in pairs]
     test = HeldOut(pairs, raw_references(data, columns, datamodule), sources)
@@ -166,9 +168,9 @@ def compare(
 
 def raw_references(data: str, columns: ColumnsConfig, datamodule: ChatDataModule) -> list[str]:
     """The test part's replies as the agents wrote them."""
-    raw = {dialogue.dialogue_id: dialogue for dialogue in load_dialogues(data, columns)}
-    test = [raw[dialogue.dialogue_id] for dialogue in datamodule.parts["test"]]
-    return [pair.reply for pair in reply_pairs(test)]
+    wanted = {dialogue.dialogue_id for dialogue in datamodule.dialogues("test")}
+    raw = (d for d in stream_dialogues(data, columns) if masked_id(d.dialogue_id) in wanted)
+    return [pair.reply for pair in reply_pairs(raw)]
 
 
 def _baseline(name: str, datamodule: ChatDataModule, test: HeldOut) -> Candidate:

@@ -16,15 +16,9 @@ from core.decoding import DecodingConfig, Hypothesis, beam_search
 from core.nn.seq2seq import EncoderDecoder, Seq2SeqConfig
 from core.nn.transformer import make_seq2seq
 from core.runs import Run, load_run
-from data.dialogues import (
-    Dialogue,
-    Turn,
-    check_characters,
-    mask_dialogues,
-    read_dialogues,
-    reply_pairs,
-)
+from data.dialogues import Dialogue, Turn, check_characters, mask_dialogue, reply_pairs
 from data.entities import mask_once, placeholders, unmask
+from data.storing import read_dialogues
 from data.text import SPEAKER_TOKENS, Tokenizer
 
 HANDOFF_TEXT = (
@@ -105,7 +99,7 @@ class Chatbot:
             raise ValueError("there is no message to answer; write what the customer says")
         for turn in turns:
             check_characters(turn.text, "the message")
-        return self.reply_all([mask_dialogues([Dialogue("live", tuple(turns))])[0]])[0]
+        return self.reply_all([mask_dialogue(Dialogue("live", tuple(turns)))])[0]
 
     def reply_all(
         self,
@@ -183,7 +177,7 @@ class _ForbiddenTokens:
     """Which tokens may not follow: unknown placeholders, speaker tokens, long invented numbers."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        names = placeholders()
+        names = tokenizer.known(placeholders())
         self._placeholders = frozenset(
             tokenizer.token_id(name) for name in names if not name.endswith("_x>")
         )
@@ -241,7 +235,7 @@ class Answers:
         started = time.perf_counter()
         reply = self.bot.reply(turns)
         latency_ms = 1000 * (time.perf_counter() - started)
-        masked = mask_dialogues([Dialogue("live", tuple(turns))])[0]
+        masked = mask_dialogue(Dialogue("live", tuple(turns)))
         hint = None
         if self._intents is not None:
             hint = self._intents.nearest([masked.turns])[0].dialogue.intent

@@ -17,7 +17,7 @@ from core.nn.seq2seq import Seq2SeqConfig
 from core.optim import OptimConfig
 from core.runs import begin_run, new_run_dir, promote, save_run
 from core.training import FitResult, TrainerConfig, fit
-from data.dialogues import ColumnsConfig
+from data.columns import ColumnsConfig
 
 logger = logging.getLogger(__name__)
 APP = "chatbot"
@@ -74,7 +74,7 @@ def train(
         data: `sample`, a path (.jsonl, .jsonl.gz, .csv, .parquet or a folder of them) or
             `hf:owner/name`.
         run: The run folder to write; left out: runs/chatbot/<time>-<cell>.
-        columns: Text columns, where the data are question-answer pairs.
+        columns: Columns and speakers of a table.
         text: Vocabulary, context, split.
         model: The network.
         optim: The optimiser.
@@ -84,7 +84,7 @@ def train(
         resume: Go on from the run's last checkpoint; give the same options as at first.
     """
     run_dir = new_run_dir(APP, model.cell, run, resume)
-    datamodule = ChatDataModule.from_source(data, columns, text)
+    datamodule = ChatDataModule.from_source(data, columns, text, run_dir)
     recipe = Recipe(
         columns=columns,
         text=text,
@@ -128,7 +128,7 @@ def finish(
     """Choose the hand-over threshold on the validation part and write the run folder."""
     decoding = DecodingConfig(**config["decoding"])
     bot = Chatbot(module.model, datamodule.tokenizer, datamodule.config, decoding)
-    pairs = datamodule.pairs("validation")[:HANDOFF_SAMPLES]
+    pairs = datamodule.pairs("validation", HANDOFF_SAMPLES)
     replies = bot.reply_all([p.dialogue for p in pairs], [p.position for p in pairs])
     bot.handoff_below = float(np.quantile([r.confidence for r in replies], HANDOFF_QUANTILE))
     datamodule.write(run_dir)
