@@ -26,4 +26,8 @@ def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(what, total=total)
-        yield lambda count: bar.advance(task, count)
+        try:
+            yield lambda count: bar.advance(task, count)
+        except BaseException:
+            bar.live.transient = True  # an error is told in one line, without the bar before it
+            raise

@@ -142,14 +142,17 @@ def _pair_columns(row: Mapping[str, Any], place: str, columns: ColumnsConfig) ->
         for name, value in row.items()
         if isinstance(value, str) and str(name).lower() not in _NO_TEXT
     ]
+    problem = (
+        f"{place}: no column {' and no column '.join(map(repr, missing))} (it has "
+        f"{', '.join(map(str, row))})"
+    )
     if len(texts) == 1 and len(missing) == 2:
         raise ValueError(
-            f"{place}: {texts[0]!r} is the only text column and holds no replies (no column "
-            f"'question' and no column 'answer', it has {', '.join(map(str, row))}): a chatbot "
-            "learns from messages with their answers; give data that have both"
+            f"{problem}: {texts[0]!r} is the only text and holds no replies, but a chatbot learns "
+            "from messages with their answers; give both, named with --columns.question and "
+            "--columns.answer"
         )
     raise ValueError(
-        f"{place}: no column {' and no column '.join(map(repr, missing))} (it has "
-        f"{', '.join(map(str, row))}); name the text columns with --columns.question and "
-        "--columns.answer, or give 'turns'"
+        f"{problem}; name the text columns with --columns.question and --columns.answer, or give "
+        "'turns'"
     )

@@ -75,19 +75,10 @@ def draw_parts(
         validation = _nearest(cuts[cuts > test], num_held_out)
         parts[order[:test]] = PARTS.index("test")
         parts[order[test:validation]] = PARTS.index("validation")
-    check_parts(parts)
-    return parts
-
-
-def check_parts(parts: np.ndarray) -> None:
-    """Refuse a split with an empty part.
-
-    Raises:
-        ValueError: There is one; the message names it.
-    """
     for code, name in enumerate(PARTS):
         if not (parts == code).any():
-            raise ValueError(_too_few(f"{len(parts)} dialogues", name))
+            raise ValueError(_too_few(f"{count} dialogues", name))
+    return parts
 
 
 def _too_few(what: str, part: str) -> str:

@@ -4,7 +4,8 @@ import pytest
 import sacrebleu
 
 from apps.chatbot.evaluate import score_by_length, score_texts
-from data.dialogues import Dialogue, Pair, Turn, load_dialogues, mask_dialogues, reply_pairs
+from data.checking import load_dialogues
+from data.dialogues import Dialogue, Pair, Turn, mask_dialogues, reply_pairs
 
 KEYS = {
     "num_pairs",
