@@ -74,6 +74,7 @@ _COMMON = {
     for language, words in _CHAT.items()
 }
 # Never a first name, however it is written; other common words are (Will, May, Mark).
+_PARTICLES = frozenset(("de", "la", "del", "da", "dos", "van", "der", "von", "den", "bin", "al"))
 _NEVER_TEXT = (
     "not on in the a an and i it my is was at of to for with as no from under but please this "
     "that you your order number wrong right missing spelled listed still also"
@@ -120,19 +121,24 @@ def _end_of_name(text: str, start: int, common: frozenset[str]) -> int | None:
     is_capital = can_tell and first[0].isupper()
     if first.lower() in (_NEVER if is_capital else common):
         return None
-    run = 1
-    while run < len(words) and words[run].group().lower() not in common:
-        run += 1
-    if run > MAX_WORDS:
+    run = num_real = 1
+    while run < len(words):
+        is_particle = words[run].group().lower() in _PARTICLES and run + 1 < len(words)
+        if not is_particle and words[run].group().lower() in common:
+            break
+        run, num_real = run + 1, num_real + (not is_particle)
+    while run > 1 and words[run - 1].group().lower() in _PARTICLES:
+        run -= 1  # nothing came behind it that it could belong to
+    if num_real > MAX_WORDS:
         run = 1
-        while run < MAX_WORDS and can_tell and words[run].group()[0].isupper():
+        while run < min(MAX_WORDS, len(words)) and can_tell and words[run].group()[0].isupper():
             run += 1
     return words[run - 1].end()
 
 
 def _words(text: str, start: int) -> Iterator[re.Match[str]]:
-    """The words from here to the next mark, one more than a name may have."""
-    for _ in range(MAX_WORDS + 1):
+    """The words from here to the next mark, more than a name may have."""
+    for _ in range(2 * MAX_WORDS + 1):
         match = _WORD.match(text, start)
         if match is None:
             return
