@@ -29,5 +29,8 @@ def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
         try:
             yield lambda count: bar.advance(task, count)
         except BaseException:
-            bar.live.transient = True  # an error is told in one line, without the bar before it
+            # An error is told in one line, without the bar before it.
+            bar.live.transient = True
+            bar.live.stop()
+            bar.disable = True
             raise
