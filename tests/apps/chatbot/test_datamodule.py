@@ -17,19 +17,6 @@ from data.splitting import opening_words
 
 SMALL = TextConfig(vocab_size=400, test_share=0.2, validation_share=0.1)
 THINGS = ("kettle", "phone", "lamp", "chair", "table", "mirror", "radio", "tent", "drill", "sofa")
-    "kettle",
-    "phone",
-    "lamp",
-    "chair",
-    "table",
-    "mirror",
-    "radio",
-    "tent",
-    "drill",
-    "scarf",
-    "sofa",
-    "ladder",
-]
 
 
 def write(path, openings, **more):
