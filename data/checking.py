@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from data.columns import ColumnsConfig, with_turns
+from data.columns import PLACE, ColumnsConfig, with_turns
 from data.dialogues import Dialogue, Turn, check_characters, hash64
 from data.sources import records
 
@@ -112,7 +112,7 @@ class _Check:
         where = f"{place}, turn {number}"
         if not isinstance(turn, Mapping) or "speaker" not in turn or "text" not in turn:
             raise ValueError(f"{where}: needs 'speaker' and 'text'; mend the line")
-        where = turn.get("place", where)
+        where = turn.get(PLACE, where)
         speaker = self._speaker(turn["speaker"], where)
         if turn["text"] is not None and not isinstance(turn["text"], str):
             # The value itself may be a card number: it is not for the log.

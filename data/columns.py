@@ -13,6 +13,7 @@ KNOWN_PAIRS = (
     ("prompt", "completion"),
 )
 _NO_TEXT = ("label", "labels", "category", "intent", "class", "split", "id", "flags", "language")
+PLACE = "the row that this turn stands in"  # a key of a turn, beside `speaker` and `text`
 Records = Iterable[tuple[str, Mapping[str, Any]]]
 
 
@@ -106,7 +107,7 @@ def _long_form(found: Records, columns: ColumnsConfig) -> Iterator[tuple[str, Ma
             first = place
             begun = {"dialogue_id": name, "turns": []}
             begun |= {key: row.get(key) for key in ("intent", "split")}
-        said = {"speaker": row[speaker], "text": row[text], "place": place}
+        said = {"speaker": row[speaker], "text": row[text], PLACE: place}
         begun["turns"].append(said)
     if begun:
         yield first, begun
@@ -153,6 +154,6 @@ def _pair_columns(row: Mapping[str, Any], place: str, columns: ColumnsConfig) ->
             "--columns.answer"
         )
     raise ValueError(
-        f"{problem}; name the text columns with --columns.question and --columns.answer, or give "
-        "'turns'"
+        f"{problem}; name the text columns with --columns.question and --columns.answer (or, of one "
+        "row a turn, --columns.conversation, --columns.speaker and --columns.text), or give 'turns'"
     )
