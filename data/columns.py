@@ -154,6 +154,7 @@ def _pair_columns(row: Mapping[str, Any], place: str, columns: ColumnsConfig) ->
             "--columns.answer"
         )
     raise ValueError(
-        f"{problem}; name the text columns with --columns.question and --columns.answer (or, of one "
-        "row a turn, --columns.conversation, --columns.speaker and --columns.text), or give 'turns'"
+        f"{problem}; name the text columns with --columns.question and --columns.answer, or where "
+        "each row is a turn with --columns.conversation, --columns.speaker and --columns.text, or "
+        "give 'turns'"
     )
