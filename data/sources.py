@@ -8,7 +8,7 @@ import codecs
 import hashlib
 import json
 import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,8 @@ def records(source: str, text_columns: Collection[str]) -> Iterator[tuple[str, M
         for made in generate_dialogues():
             yield f"sample {made['dialogue_id']}", made
     elif source.startswith("hf:"):
-        for number, row in enumerate(_stream(source[3:], {"split": "train"}, source), 1):
+        rows = _parquet_of_hub(source) or _stream(source[3:], {"split": "train"}, source)
+        for number, row in enumerate(rows, 1):
             yield f"{source} row {number}", row
     else:
         for path in _files(source):
@@ -90,18 +91,36 @@ def _csv(path: Path, text_columns: Collection[str]) -> Iterator[tuple[str, Mappi
 
 
 def _parquet(path: Path, _: Collection[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Not through `datasets`, which decodes a row group, often the whole file, at once."""
+    for number, row in enumerate(_parquet_rows([path], str(path)), 1):
+        yield f"{path} row {number}", row
+
+
+def _parquet_of_hub(source: str) -> Iterator[Mapping[str, Any]] | None:
+    """The rows of a data set that is kept as Parquet; None for other kinds."""
+    import datasets
+    from datasets.packaged_modules.parquet.parquet import Parquet
+
+    try:
+        builder = datasets.load_dataset_builder(source[3:])
+    except _UNREADABLE as error:
+        raise _cannot_read(source, error) from None
+    files = (builder.config.data_files or {}).get("train")
+    return _parquet_rows(files, source) if files and isinstance(builder, Parquet) else None
+
+
+def _parquet_rows(files: Iterable[Any], place: str) -> Iterator[Mapping[str, Any]]:
+    """A few rows at a time; `datasets` decodes a row group, often the whole file, at once."""
+    import fsspec
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:
-            number = 0
-            for batch in file.iter_batches(_READ_ROWS):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield f"{path} row {number}", row
+        for name in files:
+            opened = name.open("rb") if isinstance(name, Path) else fsspec.open(name)
+            with opened as stream, pq.ParquetFile(stream, buffer_size=1 << 20) as file:
+                for batch in file.iter_batches(_READ_ROWS):
+                    yield from batch.to_pylist()
     except _UNREADABLE as error:
-        raise _cannot_read(str(path), error) from None
+        raise _cannot_read(place, error) from None
 
 
 _RECORDS_OF = {"jsonl": _jsonl, "csv": _csv, "parquet": _parquet}
