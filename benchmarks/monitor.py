@@ -29,7 +29,7 @@ from core.monitor import GradientMonitor
 from core.nn.forecaster import ForecasterConfig
 from core.optim import OptimConfig
 from core.training import keep_freed_memory
-from data.dialogues import ColumnsConfig
+from data.columns import ColumnsConfig
 
 STEPS = 50  # a block: the default interval, so that one step of it is measured
 SMALL = Path(__file__).parents[1] / "apps" / "chatbot" / "configs" / "small.yaml"
@@ -80,14 +80,16 @@ class Switched(GradientMonitor):
 def chatbot() -> tuple[TaskModule, BatchLoader[Any]]:
     """The network of small.yaml on the sample."""
     options = yaml.safe_load(SMALL.read_text())
-    datamodule = ChatDataModule.from_source(
-        "sample", ColumnsConfig(), TextConfig(**options["text"])
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        datamodule = ChatDataModule.from_source(
+            "sample", ColumnsConfig(), TextConfig(**options["text"]), Path(folder)
+        )
+        loader = datamodule.loader("train", 0)
     seed_everything(0, verbose=False)
     model = replace(DEFAULT_MODEL, **options["model"])
     optim = OptimConfig(**options["optim"])
     module = Seq2SeqModule(datamodule.tokenizer.vocab_size, model, optim, 0.1)
-    return module, datamodule.loader("train", 0)
+    return module, loader
 
 
 def stock_forecast() -> tuple[TaskModule, BatchLoader[Any]]:

@@ -1,12 +1,13 @@
 """How much of a batch is padding: bucketed beside shuffled batches."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from apps.chatbot.datamodule import ChatDataModule, TextConfig
 from benchmarks.record import record
-from data.dialogues import ColumnsConfig, reply_pairs
+from data.columns import ColumnsConfig
 from data.text import bucketed_batches, padding_share
 
 CUCOM = Path(__file__).parents[2] / "shared" / "data" / "cucom" / "dialogues.jsonl.gz"
@@ -19,8 +20,11 @@ def main() -> None:
         if source != "sample" and not CUCOM.exists():
             print(f"skipped {name}: {CUCOM} is not there")
             continue
-        datamodule = ChatDataModule.from_source(source, ColumnsConfig(), TextConfig())
-        pairs = reply_pairs(datamodule.parts["train"])
+        with TemporaryDirectory() as folder:
+            datamodule = ChatDataModule.from_source(
+                source, ColumnsConfig(), TextConfig(), Path(folder)
+            )
+            pairs = datamodule.pairs("train")
         longest, size = datamodule.config.max_target_tokens, datamodule.config.batch_size
         sources = np.array([len(datamodule.encode_source(pair.context)) for pair in pairs])
         replies = (datamodule.tokenizer.encode(pair.reply)[:longest] for pair in pairs)

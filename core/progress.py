@@ -8,12 +8,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """Show a bar while the block runs.
 
     Args:
         what: What is counted.
-        total: How many there are.
+        total: How many there are; None where nobody knows yet.
 
     Yields:
         A function that takes the number done since its last call.
@@ -26,4 +26,11 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(what, total=total)
-        yield lambda count: bar.advance(task, count)
+        try:
+            yield lambda count: bar.advance(task, count)
+        except BaseException:
+            # An error is told in one line, without the bar before it.
+            bar.live.transient = True
+            bar.live.stop()
+            bar.disable = True
+            raise

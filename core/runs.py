@@ -84,7 +84,9 @@ def new_run_dir(app: str, name: str, run: Path | None, resume: bool = False) -> 
         raise ValueError(
             f"{path}: holds an unfinished training; add --resume or give --run another folder"
         )
-    if not is_begun(path) and path.is_dir() and any(path.iterdir()):
+    # What a preparation of the data leaves that was killed is cleared by the next one.
+    left = [file for file in path.iterdir() if file.suffix != ".partial"] if path.is_dir() else []
+    if left and not is_begun(path):
         raise ValueError(f"{path}: is not empty and not a run; give --run another folder")
     return path
 

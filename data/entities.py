@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable, Mapping
 
+from data.names import KnownNames, find_names
+
 ENTITY_TYPES = (
     "email",
     "card",
@@ -13,6 +15,7 @@ ENTITY_TYPES = (
     "postcode",
     "address",
     "number",
+    "name",
 )
 MAX_PER_TYPE = (
     6  # a seventh e-mail address of a dialogue becomes <email_x>, which is never put back
@@ -71,16 +74,29 @@ _MIN_DIGITS = {"tracking": 4, "reference": 4, "order": 4, "phone": 7, "number": 
 _EDGES = "\"'([{<>.,;:!?)]}*#"
 
 
-def mask_once(text: str) -> list[tuple[int, int, str]]:
+def mask_once(text: str, known: KnownNames | None = None) -> list[tuple[int, int, str]]:
     """Find the entities of a text.
+
+    Args:
+        text: What somebody wrote.
+        known: Names to find wherever they stand; others are found behind "my name is" alone.
 
     Returns:
         Start, end and type of each, in order and without overlap. Afterwards no token outside
         them holds five or more digits.
     """
     found: list[tuple[int, int, str]] = []
-    if "@" not in text and not any(map(str.isdigit, text)):
-        return found
+    if "@" in text or any(map(str.isdigit, text)):
+        found = _find_by_pattern(text)
+    names = [*find_names(text), *(known.find(text) if known is not None else ())]
+    for start, end in names:
+        if not any(start < b and a < end for a, b, _ in found):
+            found.append((start, end, "name"))
+    return sorted(found)
+
+
+def _find_by_pattern(text: str) -> list[tuple[int, int, str]]:
+    found: list[tuple[int, int, str]] = []
     for kind, pattern in _PATTERNS:
         position = 0
         while match := pattern.search(text, position):
@@ -97,18 +113,25 @@ def mask_once(text: str) -> list[tuple[int, int, str]]:
                 continue
             if start < end and not any(start < b and a < end for a, b, _ in found):
                 found.append((start, end, kind))
-    return sorted(found)
+    return found
 
 
 class EntityTable:
     """The entities of one dialogue: equal values share a placeholder.
 
+    Args:
+        texts: All that is said in the dialogue: a name that one message introduces is masked in the
+            others too, and so is each of its words ("Thanks, Maria").
+
     Attributes:
         values: What stands behind each placeholder, as the user wrote it first.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, texts: Iterable[str] = ()) -> None:
         self.values: dict[str, str] = {}
+        self._names = KnownNames()
+        for text in texts:
+            self._learn_names(text)
         self._known: dict[str, str] = {}
         self._counts: dict[str, int] = {}
 
@@ -116,12 +139,20 @@ class EntityTable:
         """Replace every entity; a placeholder typed literally loses its brackets first."""
         while PLACEHOLDER.search(text):
             text = PLACEHOLDER.sub(lambda match: match.group()[1:-1], text)
+        self._learn_names(text)
         parts: list[str] = []
         position = 0
-        for start, end, kind in mask_once(text):
-            parts += [text[position:start], self._placeholder(kind, text[start:end])]
+        for start, end, kind in mask_once(text, self._names):
+            value = text[start:end]
+            if kind == "name":
+                value = self._names.whole(value)
+            parts += [text[position:start], self._placeholder(kind, value)]
             position = end
         return _mask_leftovers("".join(parts) + text[position:], self)
+
+    def _learn_names(self, text: str) -> None:
+        for start, end in find_names(text):
+            self._names.add(text[start:end])
 
     def _placeholder(self, kind: str, value: str) -> str:
         key = re.sub(r"[\s()-]", "", value).lower()

@@ -83,6 +83,10 @@ class Tokenizer:
             raise KeyError(f"{token} is no token of this vocabulary")
         return int(found)
 
+    def known(self, tokens: Iterable[str]) -> tuple[str, ...]:
+        """Those of these special tokens that the vocabulary has: an older run may lack some."""
+        return tuple(token for token in tokens if self._inner.token_to_id(token) is not None)
+
     def encode_context(
         self, turns: Sequence[tuple[str, str]], num_turns: int, max_tokens: int
     ) -> list[int]:
@@ -93,17 +97,28 @@ class Tokenizer:
             num_turns: Most turns that are kept, at least 1.
             max_tokens: Most tokens; of a last message longer than that the beginning stays.
         """
-        kept: list[int] = []
-        for speaker, text in reversed(turns[-num_turns:]):
-            ids = [self.token_id(SPEAKER_TOKENS[speaker]), *self.encode(text)]
-            if not kept:
-                kept = ids[:max_tokens]
-            elif len(ids) + len(kept) <= max_tokens:
-                kept = ids + kept
-            else:
-                room = max_tokens - len(kept)
-                return ([ids[0], *ids[len(ids) - room + 1 :]] if room > 8 else []) + kept
-        return kept
+        last = [self.encode_turn(speaker, text) for speaker, text in turns[-num_turns:]]
+        return cut_context(last, max_tokens)
+
+    def encode_turn(self, speaker: str, text: str) -> list[int]:
+        """The speaker's token, then the text's."""
+        return [self.token_id(SPEAKER_TOKENS[speaker]), *self.encode(text)]
+
+
+def cut_context(turns: Sequence[Sequence[int]], max_tokens: int) -> list[int]:
+    """Join encoded turns, oldest first; what is too much is cut from the oldest.
+
+    Args:
+        turns: Token ids, the speaker's first, at least one turn.
+        max_tokens: Most tokens; of a last message longer than that the beginning stays.
+    """
+    kept = list(turns[-1][:max_tokens])
+    for ids in reversed(turns[:-1]):
+        room = max_tokens - len(kept)
+        if len(ids) > room:
+            return ([ids[0], *ids[len(ids) - room + 1 :]] if room > 8 else []) + kept
+        kept = [*ids, *kept]
+    return kept
 
 
 def pad_batch(sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> Seq2SeqBatch:

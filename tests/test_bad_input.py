@@ -25,8 +25,8 @@ CHAT_FILES = {
     "list.jsonl": (jsonl("[1]"), "list.jsonl line 1: a JSON object"),
     "keys.jsonl": (jsonl({"messages": []}), "keys.jsonl line 1: no column 'question'"),
     "speaker.jsonl": (
-        jsonl(dialogue(1, [{"speaker": "bot", "text": "x"}])),
-        "speaker.jsonl line 1, turn 1: speaker 'bot'",
+        jsonl(dialogue(1, [{"speaker": "alien", "text": "x"}])),
+        "speaker.jsonl line 1, turn 1: speaker 'alien'",
     ),
     "number.jsonl": (
         jsonl(dialogue(1, [{"speaker": "user", "text": 5}])),

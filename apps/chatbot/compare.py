@@ -31,7 +31,9 @@ from core.nn.seq2seq import Seq2SeqConfig
 from core.optim import OptimConfig
 from core.runs import begin_run, is_begun, load_run, new_run_dir
 from core.training import TrainerConfig
-from data.dialogues import ColumnsConfig, load_dialogues, reply_pairs
+from data.checking import stream_dialogues
+from data.columns import ColumnsConfig
+from data.dialogues import masked_id, reply_pairs
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +99,7 @@ def compare(
     )
     goes_on = is_begun(run)
     folder = new_run_dir(APP, "compare", run, goes_on)
-    datamodule = ChatDataModule.from_source(data, columns, text)
+    datamodule = ChatDataModule.from_source(data, columns, text, folder)
     options = {"command": "compare", "data": data, **asdict(recipe)}
     begin_run(folder, options, datamodule.source_hash, goes_on)
     pairs = datamodule.pairs("test")
@@ -110,9 +112,9 @@ def compare(
 
 def raw_references(data: str, columns: ColumnsConfig, datamodule: ChatDataModule) -> list[str]:
     """The test part's replies as the agents wrote them."""
-    raw = {dialogue.dialogue_id: dialogue for dialogue in load_dialogues(data, columns)}
-    test = [raw[dialogue.dialogue_id] for dialogue in datamodule.parts["test"]]
-    return [pair.reply for pair in reply_pairs(test)]
+    wanted = {dialogue.dialogue_id for dialogue in datamodule.dialogues("test")}
+    raw = (d for d in stream_dialogues(data, columns) if masked_id(d.dialogue_id) in wanted)
+    return [pair.reply for pair in reply_pairs(raw)]
 
 
 @dataclass

@@ -123,19 +123,23 @@ def reply_signals(
 
 
 def learn_confidence(
-    bot: "Chatbot", training: Sequence[Pair], validation: Sequence[Pair]
+    bot: "Chatbot", training: Iterable[Dialogue], validation: Sequence[Pair]
 ) -> Confidence:
     """Let a trained chatbot answer held-out and out-of-domain messages, and learn from both.
 
     Args:
         bot: Without a confidence yet.
-        training: Masked pairs whose messages it knows.
+        training: Masked dialogues whose messages it knows.
         validation: Masked pairs that it was not trained on, at least one.
     """
-    familiarity = Familiarity.fit(bot.message_ids(pair.context[-1].text) for pair in training)
-    chosen = spread(validation, MOST_REPLIES)
-    texts, own = _answered(bot, familiarity, chosen)
-    is_right = says_the_same(texts, [pair.reply for pair in chosen])
+    familiarity = Familiarity.fit(
+        bot.message_ids(turn.text)
+        for dialogue in training
+        for turn in dialogue.turns
+        if turn.speaker == "user"
+    )
+    texts, own = _answered(bot, familiarity, validation)
+    is_right = says_the_same(texts, [pair.reply for pair in validation])
     alien = out_of_domain_pairs(is_kept_back=False)
     return fit_confidence(familiarity, own, is_right, _answered(bot, familiarity, alien)[1])
 
@@ -147,12 +151,6 @@ def out_of_domain_pairs(is_kept_back: bool) -> list[Pair]:
         for number, text in enumerate(out_of_domain_messages(is_kept_back))
     ]
     return [Pair(dialogue, 1) for dialogue in mask_dialogues(dialogues)]
-
-
-def spread(pairs: Sequence[Pair], most: int) -> list[Pair]:
-    """At most so many of the pairs, evenly from all of them."""
-    step = max(1, -(-len(pairs) // most))
-    return list(pairs[::step])
 
 
 def _answered(

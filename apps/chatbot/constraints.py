@@ -20,7 +20,7 @@ class ForbiddenTokens:
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        names = placeholders()
+        names = tokenizer.known(placeholders())
         self._placeholders = frozenset(
             tokenizer.token_id(name) for name in names if not name.endswith("_x>")
         )

@@ -1,7 +1,8 @@
-"""File -> masked dialogues -> split -> token pairs -> batches."""
+"""File -> masked dialogues -> split -> token pairs -> batches, all of it on the disk."""
 
 import logging
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,24 +11,20 @@ import numpy as np
 from core.batch import Seq2SeqBatch
 from core.loading import BatchLoader
 from core.progress import progress
-from core.runs import Run
-from data.dialogues import (
-    ColumnsConfig,
-    Dialogue,
-    Pair,
-    load_dialogues,
-    mask_dialogues,
-    read_dialogues,
-    reply_pairs,
-    source_hash,
-    split_dialogues,
-    write_dialogues,
-)
+from core.runs import Run, write_json
+from data.checking import stream_dialogues
+from data.columns import ColumnsConfig
+from data.data_report import DataReport, table
+from data.dialogues import PARTS, Dialogue, Pair, mask_dialogue, reply_pairs
 from data.entities import placeholders
-from data.text import Tokenizer, bucketed_batches, pad_batch, padding_share
+from data.preparing import SplitConfig, write_parts
+from data.sources import source_hash
+from data.storing import num_stored, staged, stored_dialogues
+from data.text import Tokenizer, bucketed_batches, padding_share
+from data.token_file import TokenFile
 
 logger = logging.getLogger(__name__)
-PARTS = ("train", "validation", "test")
+REPORT = "data_report.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,54 +68,94 @@ class TextConfig:
 
 
 class ChatDataModule:
-    """The three parts of a corpus, masked, and their batches.
+    """The three parts of a corpus, masked, in a folder, and their batches.
+
+    No more than a few numbers a pair is held in memory, but by `pairs`.
 
     Args:
-        parts: Masked dialogues by part.
+        folder: Holds `data/{train,validation,test}.parquet` and, but for older runs,
+            `data_report.json`.
         config: The choices.
         source_hash: SHA-256 of where the dialogues came from.
-        tokenizer: A fitted one; None fits one on the training part.
+        tokenizer: A fitted one.
+        tokens: Token ids of parts, where they are there already.
     """
 
     def __init__(
         self,
-        parts: dict[str, list[Dialogue]],
+        folder: Path,
         config: TextConfig,
         source_hash: str,
-        tokenizer: Tokenizer | None = None,
+        tokenizer: Tokenizer,
+        tokens: dict[str, TokenFile] | None = None,
     ) -> None:
-        self.parts = parts
+        self.folder = folder
         self.config = config
         self.source_hash = source_hash
-        self.tokenizer = tokenizer or Tokenizer.train(
-            (turn.text for dialogue in parts["train"] for turn in dialogue.turns),
-            config.vocab_size,
-            placeholders(),
-        )
+        self.tokenizer = tokenizer
+        self._tokens = tokens or {}
 
     @classmethod
-    def from_source(cls, data: str, columns: ColumnsConfig, config: TextConfig) -> "ChatDataModule":
-        """Load, mask and split a source; the tokenizer sees the training part alone."""
-        dialogues = load_dialogues(data, columns)
-        shares = (config.test_share, config.validation_share)
-        parts = split_dialogues(dialogues, config.split_seed, *shares)
+    def from_source(
+        cls, data: str, columns: ColumnsConfig, config: TextConfig, folder: Path
+    ) -> "ChatDataModule":
+        """Check, mask and split a source into a folder; the tokenizer sees the training part alone.
+
+        A folder that holds the parts already (a training that is resumed) is read instead.
+        """
         digest = source_hash(data)
-        with progress("masking", len(dialogues)) as advance:
-            masked = {name: mask_dialogues(parts[name], advance) for name in PARTS}
-        return cls(masked, config, digest)
+        report = DataReport(data)
+        dialogues = map(mask_dialogue, stream_dialogues(data, columns, report.dropped))
+        split = SplitConfig(
+            seed=config.split_seed,
+            test_share=config.test_share,
+            validation_share=config.validation_share,
+        )
+        if not (folder / "data").is_dir():
+            return cls.from_dialogues(
+                dialogues, folder, config, source_hash=digest, split=split, report=report
+            )
+        return cls(folder, config, digest, _fitted(folder / "data", config))
+
+    @classmethod
+    def from_dialogues(
+        cls,
+        masked: Iterable[Dialogue],
+        folder: Path,
+        config: TextConfig,
+        *,
+        source_hash: str,
+        split: SplitConfig,
+        report: DataReport,
+        tokenizer: Tokenizer | None = None,
+    ) -> "ChatDataModule":
+        """Split masked dialogues into a folder and report on them; None fits a tokenizer."""
+        with staged(folder / "data") as partial:
+            with progress("checking and masking", None) as advance:
+                write_parts(masked, partial, split, report, advance)
+            tokenizer = tokenizer or _fitted(partial, config)
+            tokens = {
+                part: _encoded(partial, part, config, tokenizer) for part in ("train", "validation")
+            }
+        report.tokens = tokens["train"].uncut
+        write_json(folder / REPORT, report.as_dict())
+        logger.info(table(report.as_dict()))
+        return cls(folder, config, source_hash, tokenizer, tokens)
 
     @classmethod
     def from_run(cls, run: Run) -> "ChatDataModule":
         """The parts as a run folder keeps them, with the run's tokenizer."""
-        parts = {name: read_dialogues(run.path / "data" / f"{name}.parquet") for name in PARTS}
         tokenizer = Tokenizer.from_json(run.preprocessor["tokenizer"])
         config = TextConfig(**run.config["text"])
-        return cls(parts, config, run.manifest["source_sha256"], tokenizer)
+        return cls(run.path, config, run.manifest["source_sha256"], tokenizer)
 
     def write(self, path: Path) -> None:
-        """Keep the masked parts in a run folder."""
-        for name in PARTS:
-            write_dialogues(path / "data" / f"{name}.parquet", self.parts[name])
+        """Keep the masked parts and the report in a run folder."""
+        if path.resolve() == self.folder.resolve():
+            return
+        (path / "data").mkdir(parents=True, exist_ok=True)
+        for name in (*(f"data/{part}.parquet" for part in PARTS), REPORT):
+            shutil.copyfile(self.folder / name, path / name)
 
     def encode_source(self, turns: Sequence[tuple[str, str]]) -> list[int]:
         """Token ids of a context."""
@@ -128,39 +165,59 @@ class ChatDataModule:
 
     def loader(self, part: str, seed: int) -> BatchLoader[Seq2SeqBatch]:
         """Batches of one part; the training part in a new order each epoch."""
-        pairs = reply_pairs(self.parts[part])
-        sources = []
-        with progress(f"tokens of the {part} part", len(pairs)) as advance:
-            for pair in pairs:
-                sources.append(self.encode_source(pair.context))
-                advance(1)
-        targets = [
-            self.tokenizer.encode(pair.reply)[: self.config.max_target_tokens] for pair in pairs
-        ]
-        source_lengths = np.array([len(ids) for ids in sources])
-        target_lengths = np.array([len(ids) + 2 for ids in targets])
-        size = self.config.batch_size
+        if part not in self._tokens:
+            self._tokens[part] = _encoded(self.folder / "data", part, self.config, self.tokenizer)
+        tokens, size = self._tokens[part], self.config.batch_size
+        lengths = (tokens.source_lengths, tokens.target_lengths)
 
         def plan(generator: np.random.Generator) -> list[np.ndarray]:
-            chosen = generator if part == "train" else None
-            return bucketed_batches(source_lengths, target_lengths, size, chosen)
-
-        def collate(rows: np.ndarray) -> Seq2SeqBatch:
-            return pad_batch([sources[row] for row in rows], [targets[row] for row in rows])
+            return bucketed_batches(*lengths, size, generator if part == "train" else None)
 
         if part == "train":
-            share = padding_share(plan(np.random.default_rng(seed)), source_lengths, target_lengths)
+            share = padding_share(plan(np.random.default_rng(seed)), *lengths)
             logger.info(
-                "training part: %d dialogues, %d pairs, %.0f source and %.0f target tokens a "
-                "pair, padding %.1f %% of tokens",
-                len(self.parts[part]),
-                len(pairs),
-                source_lengths.mean(),
-                target_lengths.mean(),
+                "training part: %d pairs, %.0f source and %.0f target tokens a pair, padding "
+                "%.1f %% of tokens",
+                len(tokens),
+                lengths[0].mean(),
+                lengths[1].mean(),
                 100 * share,
             )
-        return BatchLoader(plan, collate, seed)
+        return BatchLoader(plan, tokens.batch, seed)
 
-    def pairs(self, part: str) -> list[Pair]:
-        """The replies of one part with what came before each."""
-        return reply_pairs(self.parts[part])
+    def dialogues(self, part: str) -> Iterator[Dialogue]:
+        """The masked dialogues of one part, one after the other."""
+        return stored_dialogues(self.folder / "data" / f"{part}.parquet")
+
+    def pairs(self, part: str, most: int | None = None) -> list[Pair]:
+        """The replies of one part with what came before each, in memory.
+
+        Args:
+            part: Which.
+            most: Of so many, taken from all over the part; None takes all.
+        """
+        if most is None:
+            return reply_pairs(self.dialogues(part))
+        count = num_stored(self.folder / "data" / f"{part}.parquet")
+        step = max(1, count // most)
+        chosen = (d for row, d in enumerate(self.dialogues(part)) if row % step == 0)
+        return reply_pairs(chosen)[:most]
+
+
+def _fitted(folder: Path, config: TextConfig) -> Tokenizer:
+    texts = (t.text for d in stored_dialogues(folder / "train.parquet") for t in d.turns)
+    return Tokenizer.train(texts, config.vocab_size, placeholders())
+
+
+def _encoded(folder: Path, part: str, config: TextConfig, tokenizer: Tokenizer) -> TokenFile:
+    path = folder / f"{part}.parquet"
+    with progress(f"tokens of the {part} part", num_stored(path)) as advance:
+        return TokenFile(
+            stored_dialogues(path),
+            tokenizer,
+            folder,
+            context_turns=config.context_turns,
+            max_source_tokens=config.max_source_tokens,
+            max_target_tokens=config.max_target_tokens,
+            advance=advance,
+        )

@@ -21,17 +21,12 @@ from core.batch import Seq2SeqBatch
 from core.cli import verb
 from core.progress import progress
 from core.runs import Run, champion
-from data.dialogues import (
-    ColumnsConfig,
-    Dialogue,
-    Pair,
-    load_dialogues,
-    mask_dialogues,
-    read_dialogues,
-    reply_pairs,
-    source_hash,
-)
+from data.checking import load_dialogues, stream_dialogues
+from data.columns import ColumnsConfig
+from data.dialogues import Dialogue, Pair, mask_dialogues, masked_id, reply_pairs
 from data.entities import PLACEHOLDER
+from data.sources import source_hash
+from data.storing import read_dialogues
 from data.text import pad_batch
 
 logger = logging.getLogger(__name__)
@@ -53,7 +48,7 @@ def evaluate(
     Args:
         run: The run folder; left out: runs/chatbot/champion.
         data: Dialogues of which every reply is scored; left out: the run's own test part.
-        columns: Text columns, where the data are question-answer pairs.
+        columns: Columns and speakers of a table.
         beam_size: Instead of the run's own.
         engine: What the search runs on; onnx reads the run's onnx/ and makes it where missing,
             int8 reads what `export` kept there.
@@ -154,13 +149,14 @@ def _pairs(run: Run, data: str | None, columns: ColumnsConfig) -> tuple[list[Pai
         return _with_raw(load_dialogues(data, columns))
     test = read_dialogues(run.path / "data" / "test.parquet")
     source = run.config["data"]
+    wanted = {dialogue.dialogue_id for dialogue in test}
+    raw: list[Dialogue] = []
     try:
-        is_there = source_hash(source) == run.manifest["source_sha256"]
-        raw = load_dialogues(source, ColumnsConfig(**run.config["columns"])) if is_there else []
+        if source_hash(source) == run.manifest["source_sha256"]:
+            found = stream_dialogues(source, ColumnsConfig(**run.config["columns"]))
+            raw = [dialogue for dialogue in found if masked_id(dialogue.dialogue_id) in wanted]
     except (OSError, ValueError):
         raw = []
-    wanted = {dialogue.dialogue_id for dialogue in test}
-    raw = [dialogue for dialogue in raw if dialogue.dialogue_id in wanted]
     if len(raw) == len(test):
         return _with_raw(raw)
     logger.warning(

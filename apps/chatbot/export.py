@@ -14,7 +14,8 @@ from core.cli import verb
 from core.exporting import quantize
 from core.onnx_engine import OnnxSeq2Seq, graph_files
 from core.runs import champion, load_run
-from data.dialogues import Pair, read_dialogues, reply_pairs
+from data.dialogues import Pair, reply_pairs
+from data.storing import read_dialogues
 
 MAX_CHRF_LOSS = 0.5
 MAX_PAIRS = 200  # validation replies that int8 is judged by

@@ -20,16 +20,10 @@ from core.nn.seq2seq import EncoderDecoder, Seq2SeqConfig
 from core.nn.transformer import make_seq2seq
 from core.runs import Run, load_run
 from core.sampling import generate, sample
-from data.dialogues import (
-    MAX_CHARACTERS,
-    Dialogue,
-    Turn,
-    check_characters,
-    mask_dialogues,
-    read_dialogues,
-    reply_pairs,
-)
+from data.checking import MAX_CHARACTERS
+from data.dialogues import Dialogue, Turn, check_characters, mask_dialogue, reply_pairs
 from data.entities import mask_once, unmask
+from data.storing import read_dialogues
 from data.text import Tokenizer
 
 
@@ -264,7 +258,7 @@ def masked_live(turns: Sequence[Turn]) -> Dialogue:
     for turn in turns:
         check_characters(turn.text, "the message")
     cut = tuple(Turn(turn.speaker, turn.text[:MAX_CHARACTERS]) for turn in turns)
-    return mask_dialogues([Dialogue("live", cut)])[0]
+    return mask_dialogue(Dialogue("live", cut))
 
 
 def pad_sources(sources: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,29 +1,28 @@
 """Go on learning from new conversations; keep the old model unless the new one is better."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import seed_everything
 
-from apps.chatbot.datamodule import PARTS, ChatDataModule
+from apps.chatbot.datamodule import ChatDataModule
 from apps.chatbot.evaluate import score_model, visible
 from apps.chatbot.inference import Chatbot
 from apps.chatbot.train import APP, Recipe, finish, make_module
 from core.cli import verb
 from core.runs import champion, load_run, new_run_dir, promote
 from core.training import fit
-from data.dialogues import (
-    ColumnsConfig,
-    Dialogue,
-    load_dialogues,
-    mask_dialogues,
-    reply_pairs,
-    source_hash,
-    split_dialogues,
-)
+from data.checking import stream_dialogues
+from data.columns import ColumnsConfig
+from data.data_report import DataReport, dialogue_hash
+from data.dialogues import PARTS, Dialogue, mask_dialogue, reply_pairs
+from data.preparing import SplitConfig
+from data.sources import source_hash
+from data.storing import num_stored
 
 logger = logging.getLogger(__name__)
 MARGIN_CHRF = 1.0  # points that the old data's hold-out may lose
@@ -55,7 +54,7 @@ def retrain(
         data: The new dialogues, as for `train`.
         run: The run to start from, which is not changed; left out: runs/chatbot/champion.
         out: The run folder to write; left out: beside `run`.
-        columns: Text columns, where the data are question-answer pairs.
+        columns: Columns and speakers of a table.
         epochs: Passes over old and new together, at least 1.
         learning_rate: Peak rate, positive.
     """
@@ -68,21 +67,21 @@ def retrain(
         trainer=replace(recipe.trainer, max_epochs=epochs, cpu_minutes=0.0),
     )
     old = ChatDataModule.from_run(old_run)
-    new_parts = _fresh_parts(data, columns, recipe, old)
     name = f"{old_run.path.name}-retrained"
     run_dir = new_run_dir(APP, name, out or _beside(old_run.path, name))
-    both = {part: [*old.parts[part], *new_parts[part]] for part in PARTS}
-    mixed = ChatDataModule(both, recipe.text, source_hash(data), old.tokenizer)
+    mixed = _mixed(data, recipe, old, run_dir)
+    test = list(mixed.dialogues("test"))
+    hold_outs = (test[: (num_old := _count(old, "test"))], test[num_old:])
     seed_everything(recipe.trainer.seed, verbose=False)
     module = make_module(mixed, recipe)
     old_run.load_weights(module.model)
-    before = _scores(Chatbot.load(old_run), old.parts["test"], new_parts["test"])
+    before = _scores(Chatbot.load(old_run), *hold_outs)
     seed = recipe.trainer.seed
     loaders = (mixed.loader("train", seed), mixed.loader("validation", seed))
     result = fit(module, loaders, recipe.trainer, run_dir)
     config = {"data": data, **asdict(recipe), "retrained_from": str(old_run.path)}
     bot = finish(run_dir, mixed, module, config, result)
-    after = _scores(bot, old.parts["test"], new_parts["test"])
+    after = _scores(bot, *hold_outs)
     is_better, reason = _decide(before, after)
     if is_better:
         promote(run_dir, reason)
@@ -95,19 +94,49 @@ def retrain(
     }
 
 
-def _fresh_parts(
-    data: str, columns: ColumnsConfig, recipe: Recipe, old: ChatDataModule
-) -> dict[str, list[Dialogue]]:
-    """The new dialogues, split; those that the run has seen in any part are left out."""
-    seen = {dialogue.turns for part in PARTS for dialogue in old.parts[part]}
-    masked = mask_dialogues(load_dialogues(data, columns))
-    fresh = [replace(d, part=None) for d in masked if d.turns not in seen]
-    logger.info("%d of %d dialogues are new to the run", len(fresh), len(masked))
-    if len(fresh) < 3:
-        raise ValueError(f"{data}: {len(fresh)} dialogues are new to the run; add at least 3")
-    share = max(recipe.text.test_share, 0.1)
-    parts = split_dialogues(fresh, recipe.text.split_seed, share, recipe.text.validation_share)
-    return {part: parts[part] for part in PARTS}
+def _mixed(data: str, recipe: Recipe, old: ChatDataModule, run_dir: Path) -> ChatDataModule:
+    """The run's parts with the new dialogues, split, behind them, in a new run folder.
+
+    New dialogues that the run has seen in any part are left out. The old ones stay in their parts,
+    but that a training dialogue is left out whose opening is nearly that of a new held-out one.
+    """
+    report = DataReport(f"{old.folder} and {data}")
+    known = (replace(d, part=part) for part in PARTS for d in old.dialogues(part))
+    split = SplitConfig(
+        seed=recipe.text.split_seed,
+        test_share=max(recipe.text.test_share, 0.1),
+        validation_share=recipe.text.validation_share,
+        num_fixed=sum(_count(old, part) for part in PARTS),
+    )
+    return ChatDataModule.from_dialogues(
+        chain(known, _fresh(data, recipe.columns, old, report)),
+        run_dir,
+        recipe.text,
+        source_hash=source_hash(data),
+        split=split,
+        report=report,
+        tokenizer=old.tokenizer,
+    )
+
+
+def _fresh(
+    data: str, columns: ColumnsConfig, old: ChatDataModule, report: DataReport
+) -> Iterator[Dialogue]:
+    """The new dialogues, masked, but for those that the run has seen in any part."""
+    seen = {dialogue_hash(dialogue) for part in PARTS for dialogue in old.dialogues(part)}
+    read = fresh = 0
+    for dialogue in map(mask_dialogue, stream_dialogues(data, columns, report.dropped)):
+        read += 1
+        if dialogue_hash(dialogue) not in seen:
+            fresh += 1
+            yield replace(dialogue, part=None)
+    logger.info("%d of %d dialogues are new to the run", fresh, read)
+    if fresh < 3:
+        raise ValueError(f"{data}: {fresh} dialogues are new to the run; add at least 3")
+
+
+def _count(datamodule: ChatDataModule, part: str) -> int:
+    return num_stored(datamodule.folder / "data" / f"{part}.parquet")
 
 
 def _beside(path: Path, name: str) -> Path:

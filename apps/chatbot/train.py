@@ -8,7 +8,7 @@ from typing import Any
 
 from pytorch_lightning import seed_everything
 
-from apps.chatbot.confidence import learn_confidence
+from apps.chatbot.confidence import MOST_REPLIES, learn_confidence
 from apps.chatbot.datamodule import ChatDataModule, TextConfig
 from apps.chatbot.handover import FallbackConfig
 from apps.chatbot.inference import Chatbot
@@ -18,7 +18,7 @@ from core.nn.seq2seq import Seq2SeqConfig
 from core.optim import OptimConfig
 from core.runs import begin_run, new_run_dir, promote, save_run
 from core.training import FitResult, TrainerConfig, fit
-from data.dialogues import ColumnsConfig
+from data.columns import ColumnsConfig
 
 logger = logging.getLogger(__name__)
 APP = "chatbot"
@@ -76,7 +76,7 @@ def train(
         data: `sample`, a path (.jsonl, .jsonl.gz, .csv, .parquet or a folder of them) or
             `hf:owner/name`.
         run: The run folder to write; left out: runs/chatbot/<time>-<cell>.
-        columns: Text columns, where the data are question-answer pairs.
+        columns: Columns and speakers of a table.
         text: Vocabulary, context, split.
         model: The network.
         optim: The optimiser.
@@ -87,7 +87,7 @@ def train(
         resume: Go on from the run's last checkpoint; give the same options as at first.
     """
     run_dir = new_run_dir(APP, model.cell, run, resume)
-    datamodule = ChatDataModule.from_source(data, columns, text)
+    datamodule = ChatDataModule.from_source(data, columns, text, run_dir)
     recipe = Recipe(
         columns=columns,
         text=text,
@@ -133,7 +133,7 @@ def finish(
     decoding = DecodingConfig(**config["decoding"])
     bot = Chatbot(module.model, datamodule.tokenizer, datamodule.config, decoding)
     bot.confidence = learn_confidence(
-        bot, datamodule.pairs("train"), datamodule.pairs("validation")
+        bot, datamodule.dialogues("train"), datamodule.pairs("validation", MOST_REPLIES)
     )
     datamodule.write(run_dir)
     save_run(

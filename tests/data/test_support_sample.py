@@ -3,7 +3,8 @@ from collections import Counter
 
 import pytest
 
-from data.dialogues import load_dialogues, mask_dialogues
+from data.checking import load_dialogues
+from data.dialogues import mask_dialogues
 from data.support_grammar import CLOSINGS, GREETINGS, INTENTS, PARAPHRASES, PRODUCTS, TYPOS
 from data.support_sample import SAMPLE_INTENTS, generate_dialogues
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from core.batch import BOS_ID, EOS_ID, PAD_ID
-from data.dialogues import load_dialogues, mask_dialogues, reply_pairs
+from data.checking import load_dialogues
+from data.dialogues import mask_dialogues, reply_pairs
 from data.entities import placeholders
 from data.text import SPEAKER_TOKENS, Tokenizer, bucketed_batches, pad_batch, padding_share
 

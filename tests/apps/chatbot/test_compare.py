@@ -1,4 +1,5 @@
 import json
+import random
 from types import SimpleNamespace
 
 import pytest
@@ -64,11 +65,12 @@ def test_rules_answer_by_keyword_and_fall_back():
 
 
 def of_many_lengths(source, path):
-    """The same dialogues with first messages of one to twelve words more."""
-    lines = []
+    """The same dialogues with first messages of one to twelve words more, no two alike."""
+    lines, generator = [], random.Random(0)
     for number, line in enumerate(source.read_text().splitlines()):
         dialogue = json.loads(line)
-        dialogue["turns"][0]["text"] += " please" * (number % 12 + 1)
+        more = ["".join(generator.choices("abcdefgh", k=3)) for _ in range(number % 12 + 1)]
+        dialogue["turns"][0]["text"] += " " + " ".join(more)
         lines.append(json.dumps(dialogue))
     path.write_text("\n".join(lines) + "\n")
     return path

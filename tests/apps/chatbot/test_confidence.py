@@ -1,7 +1,6 @@
 import json
 
 import numpy as np
-import pytest
 
 from apps.chatbot.confidence import (
     OUT_OF_DOMAIN_REFUSED,
@@ -12,7 +11,6 @@ from apps.chatbot.confidence import (
     out_of_domain_pairs,
     reply_signals,
     says_the_same,
-    spread,
 )
 from data.text import Tokenizer
 
@@ -97,15 +95,6 @@ def test_the_same_words_say_the_same_and_another_reply_does_not():
 def test_a_single_reply_can_be_judged():
     assert says_the_same(["yes of course"], ["yes of course"]).tolist() == [True]
     assert says_the_same(["zzz"], ["yes of course"]).tolist() == [False]
-
-
-@pytest.mark.parametrize(("count", "most"), [(3, 10), (10, 10), (11, 10), (1000, 400)])
-def test_a_spread_is_no_larger_than_asked_and_spans_all(count, most):
-    pairs = list(range(count))
-    chosen = spread(pairs, most)
-    assert 0 < len(chosen) <= most
-    assert chosen[0] == 0
-    assert count - chosen[-1] <= -(-count // most)
 
 
 def test_out_of_domain_messages_come_masked():

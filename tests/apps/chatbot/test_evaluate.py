@@ -13,7 +13,8 @@ from apps.chatbot.scores import mask_reply, reply_number, score_content, worst_r
 from core.cli import call
 from core.comparison import range_cell
 from core.runs import load_run
-from data.dialogues import Dialogue, Pair, Turn, load_dialogues, mask_dialogues, reply_pairs
+from data.checking import load_dialogues
+from data.dialogues import Dialogue, Pair, Turn, mask_dialogues, reply_pairs
 
 TEXT_KEYS = {
     "bleu",

@@ -79,6 +79,13 @@ def test_a_placeholder_that_the_context_lacks_is_forbidden():
     assert tokenizer.token_id("<user>") in forbidden(frozenset(), [])
 
 
+def test_a_vocabulary_of_before_names_were_masked_still_answers():
+    names = [name for name in placeholders() if not name.startswith("<name")]
+    tokenizer = Tokenizer.train(["an order of five"], 400, names)
+    forbidden = ForbiddenTokens(tokenizer)
+    assert tokenizer.token_id("<order_1>") in forbidden(frozenset(), [])
+
+
 def test_digits_of_several_tokens_cannot_add_up_to_a_number():
     tokenizer = Tokenizer.train(["1 2 3 4"], 400, placeholders())
     forbidden = ForbiddenTokens(tokenizer)

@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 from apps.chatbot.train import train
 from core.cli import call
 from core.runs import begin_run, load_run
+from data.token_file import TokenFile
 from tests.conftest import TINY_CHAT
 
 
@@ -24,6 +25,7 @@ def test_a_run_folder_holds_what_inference_needs(chat):
         "manifest.json",
         "metrics.json",
         "card.md",
+        "data_report.json",
         "checkpoints/last.ckpt",
         "logs/metrics.csv",
     } <= names
@@ -50,6 +52,28 @@ def test_the_same_seed_gives_the_same_weights(chat, tmp_path):
     call(train, ["--data", str(chat.data), "--run", str(tmp_path / "again"), *TINY_CHAT], "train")
     ours, theirs = (load_file(p / "model.safetensors") for p in (chat.run, tmp_path / "again"))
     assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_resumed_training_reads_its_data_again_and_ends_with_the_same_weights(
+    chat, tmp_path, command, monkeypatch
+):
+    words = ["--data", str(chat.data), "--run", str(tmp_path / "run"), *TINY_CHAT]
+    read, drawn = TokenFile.batch, []
+
+    def failing(self, rows):
+        drawn.append(rows)
+        if len(drawn) == 7:
+            raise RuntimeError("power cut")
+        return read(self, rows)
+
+    monkeypatch.setattr(TokenFile, "batch", failing)
+    with pytest.raises(RuntimeError, match="power cut"):
+        call(train, words, "train")
+    monkeypatch.setattr(TokenFile, "batch", read)
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
+    assert command("chatbot", "train", *words, "--resume").code == 0
+    ours, theirs = (load_file(p / "model.safetensors") for p in (chat.run, tmp_path / "run"))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 

@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[2]
 READ = """
 import json, sys, time
 time.sleep = lambda seconds: None
-from data.dialogues import ColumnsConfig, load_dialogues
+from data.checking import load_dialogues
+from data.columns import ColumnsConfig
 for source in sys.argv[1:]:
     try:
         turns = [d.turns for d in load_dialogues(source, ColumnsConfig(question="q", answer="a"))]

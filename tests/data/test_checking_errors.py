@@ -1,4 +1,4 @@
-"""What `data.dialogues` refuses: one line with the place and what to do."""
+"""What `data.checking` and `data.sources` refuse: one line with the place and what to do."""
 
 import gzip
 import json
@@ -6,7 +6,8 @@ import json
 import pandas as pd
 import pytest
 
-from data.dialogues import ColumnsConfig, load_dialogues
+from data.checking import load_dialogues
+from data.columns import ColumnsConfig
 
 
 def record(dialogue_id="a", *texts, **more):
@@ -50,9 +51,9 @@ def with_turn(**turn):
         ("null", "line 2: a JSON object with 'turns' is expected, not NoneType", ""),
         (with_turn(text="x"), "line 2, turn 3: needs 'speaker' and 'text'", "mend the line"),
         (with_turn(speaker="user"), "line 2, turn 3: needs 'speaker' and 'text'", "mend the line"),
-        (with_turn(speaker="bot", text="x"), "line 2, turn 3: speaker 'bot'", "'user' or 'agent'"),
-        (with_turn(speaker=["user"], text="x"), "line 2, turn 3: speaker", "'user' or 'agent'"),
-        (with_turn(speaker="user", text=5), "line 2, turn 3: 'text' must be a string, got 5", ""),
+        (with_turn(speaker="alien", text="x"), "line 2, turn 3: speaker 'alien'", "agent_roles"),
+        (with_turn(speaker=["user"], text="x"), "line 2, turn 3: speaker", "--columns.user_roles"),
+        (with_turn(speaker="user", text=5), "line 2, turn 3: 'text' must be a string, not int", ""),
         (with_turn(speaker="user", text=["x"]), "line 2, turn 3: 'text' must be a string", ""),
         ('{"turns": "hi"}', "line 2: 'turns' must be a list", "mend the line"),
         ('{"turns": null}', "line 2: 'turns' must be a list", "mend the line"),
@@ -99,7 +100,7 @@ def test_missing_columns_are_named_with_those_that_are_there(tmp_path, ending):
 def test_a_number_in_a_text_column_is_refused(tmp_path):
     path = tmp_path / "d.parquet"
     pd.DataFrame({"question": ["hi", "ho"], "answer": [1, 2]}).to_parquet(path)
-    assert "row 1, turn 2: 'text' must be a string, got 1" in refusal(path)
+    assert "row 1, turn 2: 'text' must be a string, not int" in refusal(path)
 
 
 def test_a_csv_row_with_more_cells_than_columns_is_refused(tmp_path):
@@ -139,7 +140,7 @@ def test_a_file_without_dialogues_is_refused(tmp_path, name, content):
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("d.jsonl", b"\xff\xfe\x00\n"),
+        ("d.jsonl", b"\xff\x00\n"),
         ("d.jsonl.gz", b"not gzip"),
         ("d.jsonl.gz", gzip.compress(GOOD.encode())[:-9]),
         ("d.parquet", b"PAR1 but not really PAR1"),

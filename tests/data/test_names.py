@@ -1,0 +1,88 @@
+import pytest
+
+from data.entities import EntityTable, mask_once, unmask
+from data.names import find_names
+
+GIVEN = [
+    ("my name is john smith and i want a refund", "john smith"),
+    ("My name is Priya Sharma", "Priya Sharma"),
+    ("hi, my name's Bob.", "Bob"),
+    ("MY NAME IS JOHN SMITH AND I WANT IT", "JOHN SMITH"),
+    ("my name is john where is my order", "john"),
+    ("My name is Will and will you help?", "Will"),
+    ("My name is Mary-Jane O'Neil", "Mary-Jane O'Neil"),
+    ("this is maria garcia speaking", "maria garcia"),
+    ("I am called Ishmael.", "Ishmael"),
+    ("Name: Jane Doe, order 12", "Jane Doe"),
+    ("me llamo José García y quiero cambiarlo", "José García"),
+    ("mi nombre es ana, mi pedido", "ana"),
+    ("ich heiße Jürgen Müller und warte", "Jürgen Müller"),
+    ("je m'appelle Zoé", "Zoé"),
+    ("제 이름은 김민수입니다. 주문이 안 왔어요", "김민수"),
+    ("私の名前は田中太郎です", "田中太郎"),
+    ("меня зовут Иван Петров, где заказ", "Иван Петров"),
+    ("मेरा नाम राज कुमार है", "राज कुमार"),
+]
+NONE = [
+    "my name is not on the order",
+    "my name is on the card",
+    "My name is spelled wrong on the parcel",
+    "my name is missing from it",
+    "my name was entered wrong",
+    "my name is",
+    "my name is 😀",
+    "this is the third time calling",
+    "this is annoying, calling again",
+    "i am called every day by your people",
+    "what is your name?",
+    "Product name: Galaxy",
+    "mi nombre es incorrecto",
+]
+
+
+@pytest.mark.parametrize(("text", "name"), GIVEN, ids=[name for _, name in GIVEN])
+def test_a_name_behind_a_phrase_is_masked_and_comes_back(text, name):
+    table = EntityTable()
+    masked = table.mask(text)
+    assert masked == text.replace(name, "<name_1>", 1)
+    assert table.values == {"<name_1>": name}
+    assert unmask(masked, table.values) == text
+
+
+@pytest.mark.parametrize("text", NONE)
+def test_no_name_is_seen_where_none_is_given(text):
+    assert find_names(text) == []
+    assert mask_once(text) == []
+
+
+def test_a_name_is_masked_wherever_the_dialogue_says_it():
+    texts = ["Hello John", "my name is John Smith", "Thanks, JOHN. Mr smith, will you wait?"]
+    table = EntityTable(texts)
+    assert [table.mask(text) for text in texts] == [
+        "Hello <name_1>",
+        "my name is <name_1>",
+        "Thanks, <name_1>. Mr <name_1>, will you wait?",
+    ]
+    assert table.values == {"<name_1>": "John Smith"}
+
+
+def test_a_name_that_is_a_common_word_is_masked_only_where_it_is_written_as_a_name():
+    table = EntityTable(["My name is Will"])
+    assert (
+        table.mask("will it come, Will? Will you look") == "will it come, <name_1>? Will you look"
+    )
+
+
+def test_titles_behind_korean_names_stay():
+    table = EntityTable(["제 이름은 김민수입니다"])
+    assert table.mask("김민수님, 확인했습니다") == "<name_1>님, 확인했습니다"
+
+
+def test_of_a_long_run_of_uncommon_words_the_first_is_taken():
+    masked = EntityTable().mask("my name is john kettles jugs spoons")
+    assert masked == "my name is <name_1> kettles jugs spoons"
+
+
+@pytest.mark.parametrize("name", ["maria lopez de la cruz", "Ludwig van Beethoven"])
+def test_particles_belong_to_the_name(name):
+    assert EntityTable().mask(f"my name is {name} and I wait") == "my name is <name_1> and I wait"
