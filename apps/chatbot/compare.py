@@ -10,7 +10,7 @@ from apps.chatbot.baselines import WITHOUT_TRAINING, replies_without_training
 from apps.chatbot.candidates import NETWORKS, candidate_model
 from apps.chatbot.compare_report import REFERENCE, table, write_report
 from apps.chatbot.datamodule import ChatDataModule, TextConfig
-from apps.chatbot.evaluate import score_network
+from apps.chatbot.evaluate import raw_dialogues, score_network, with_raw
 from apps.chatbot.handover import FallbackConfig
 from apps.chatbot.held_out import HeldOut, Scored, lead
 from apps.chatbot.inference import Chatbot
@@ -31,9 +31,7 @@ from core.nn.seq2seq import Seq2SeqConfig
 from core.optim import OptimConfig
 from core.runs import begin_run, is_begun, load_run, new_run_dir
 from core.training import TrainerConfig
-from data.checking import stream_dialogues
 from data.columns import ColumnsConfig
-from data.dialogues import masked_id, reply_pairs
 
 logger = logging.getLogger(__name__)
 
@@ -102,19 +100,12 @@ def compare(
     datamodule = ChatDataModule.from_source(data, columns, text, folder)
     options = {"command": "compare", "data": data, **asdict(recipe)}
     begin_run(folder, options, datamodule.source_hash, goes_on)
-    pairs = datamodule.pairs("test")
+    pairs, references = with_raw(raw_dialogues(data, columns, datamodule.dialogues("test")))
     sources = [datamodule.encode_source(pair.context) for pair in pairs]
-    test = HeldOut(pairs, raw_references(data, columns, datamodule), sources)
+    test = HeldOut(pairs, references, sources)
     rows = _Contest(datamodule, test, recipe, data, folder).rows(names, seeds)
     write_report(folder, rows)
     return rows
-
-
-def raw_references(data: str, columns: ColumnsConfig, datamodule: ChatDataModule) -> list[str]:
-    """The test part's replies as the agents wrote them."""
-    wanted = {dialogue.dialogue_id for dialogue in datamodule.dialogues("test")}
-    raw = (d for d in stream_dialogues(data, columns) if masked_id(d.dialogue_id) in wanted)
-    return [pair.reply for pair in reply_pairs(raw)]
 
 
 @dataclass

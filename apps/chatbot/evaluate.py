@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -146,19 +146,17 @@ def _latency(bot: Chatbot, pairs: Sequence[Pair]) -> dict[str, float]:
 def _pairs(run: Run, data: str | None, columns: ColumnsConfig) -> tuple[list[Pair], list[str]]:
     """Masked pairs and raw references."""
     if data is not None:
-        return _with_raw(load_dialogues(data, columns))
+        return with_raw(load_dialogues(data, columns))
     test = read_dialogues(run.path / "data" / "test.parquet")
     source = run.config["data"]
-    wanted = {dialogue.dialogue_id for dialogue in test}
     raw: list[Dialogue] = []
     try:
         if source_hash(source) == run.manifest["source_sha256"]:
-            found = stream_dialogues(source, ColumnsConfig(**run.config["columns"]))
-            raw = [dialogue for dialogue in found if masked_id(dialogue.dialogue_id) in wanted]
+            raw = raw_dialogues(source, ColumnsConfig(**run.config["columns"]), test)
     except (OSError, ValueError):
         raw = []
     if len(raw) == len(test):
-        return _with_raw(raw)
+        return with_raw(raw)
     logger.warning(
         "%s is gone or changed since training: scoring against the masked replies in the run, in "
         "which numbers and names are placeholders",
@@ -176,6 +174,14 @@ def visible(dialogue: Dialogue) -> Dialogue:
     )
 
 
-def _with_raw(dialogues: Sequence[Dialogue]) -> tuple[list[Pair], list[str]]:
+def raw_dialogues(source: str, columns: ColumnsConfig, kept: Iterable[Dialogue]) -> list[Dialogue]:
+    """The dialogues of a source that a run keeps masked, as they were said."""
+    wanted = {dialogue.dialogue_id for dialogue in kept}
+    found = stream_dialogues(source, columns)
+    return [dialogue for dialogue in found if masked_id(dialogue.dialogue_id) in wanted]
+
+
+def with_raw(dialogues: Sequence[Dialogue]) -> tuple[list[Pair], list[str]]:
+    """Masked pairs that know what stands behind their placeholders, and the agents' own words."""
     raw = reply_pairs(dialogues)
     return reply_pairs(mask_dialogues(dialogues)), [pair.reply for pair in raw]

@@ -41,6 +41,9 @@ def test_every_candidate_has_its_row(chat, tmp_path, command):
     assert trained["lstm"]["parameters"] > trained["rnn_unclipped"]["parameters"]
     ratio = trained["transformer"]["parameters"] / trained["lstm_attention"]["parameters"]
     assert 0.9 < ratio < 1.1
+    numbers = {row["name"]: row["metrics"]["entity_accuracy"] for row in rows}
+    assert numbers["tfidf"] > 0.9, "the customer's own order number comes back in the reply"
+    assert numbers["rules"] == 0
     assert len({row["metrics"]["perplexity"] for row in trained.values()}) == len(trained)
 
 
