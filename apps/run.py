@@ -60,8 +60,8 @@ def main() -> None:
 def chatbot(stamp: str) -> Sequence["Section"]:
     """Compare the chatbot's candidates and ask the LSTM three questions."""
     say("Case study 1: customer support (chatbot compare)")
+    from apps.chatbot.answers import Answers
     from apps.chatbot.compare import compare, table
-    from apps.chatbot.inference import Answers
     from core.comparison_report import LAG_TEXT, lag_figures
     from core.plots import gradient_norms, loss_curves
     from core.reporting import Section

@@ -78,6 +78,20 @@ class TfidfRetrieval(Retrieval):
         )
         self._matrix = self._vectorizer.fit_transform(texts)
 
+    def similar(self, context: Sequence[Turn], count: int) -> list[tuple[Pair, float]]:
+        """The training pairs with the nearest contexts, and their cosines, 0 to 1, nearest first.
+
+        Of several with the same reply the nearest stands for all.
+        """
+        text = context_text(context, self.context_turns)
+        cosines = (self._vectorizer.transform([text]) @ self._matrix.T).toarray()[0]  # (N,)
+        found: dict[str, tuple[Pair, float]] = {}
+        for row in np.argsort(-cosines, kind="stable"):
+            if len(found) == count or cosines[row] == 0:
+                break
+            found.setdefault(self.pairs[row].reply, (self.pairs[row], float(cosines[row])))
+        return list(found.values())
+
     def _nearest_rows(self, texts: Sequence[str]) -> list[int]:
         similarity = self._vectorizer.transform(texts) @ self._matrix.T  # (B, N), sparse
         return [int(row) for row in np.asarray(similarity.argmax(axis=1)).ravel()]

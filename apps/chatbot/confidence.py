@@ -26,6 +26,7 @@ OUT_OF_DOMAIN_WEIGHT = 0.15  # of all messages: how many are no business of the 
 UNRELATED_QUANTILE = 0.95
 OUT_OF_DOMAIN_REFUSED = 0.97  # share of the out-of-domain messages below the threshold
 REFUSED = 0.02  # least share of the validation replies below it
+CHRF = sacrebleu.CHRF()
 MOST_REPLIES = 400  # of the validation part that are looked at
 
 
@@ -197,22 +198,22 @@ def fit_confidence(
 
 
 def says_the_same(texts: Sequence[str], references: Sequence[str]) -> np.ndarray:
-    """Whether each reply is nearer to the agent's than unrelated replies are, (N,).
+    """Whether each reply is nearer to the agent's than unrelated replies are, (N,)."""
+    scores = [CHRF.sentence_score(t, [r]).score for t, r in zip(texts, references, strict=True)]
+    return np.array(scores) > unrelated_limit(references)
 
-    Nearer by chrF than 95 % of the pairs of one conversation's reply with another's: a scale that
-    the data set themselves, in any language.
+
+def unrelated_limit(references: Sequence[str]) -> float:
+    """The sentence chrF that 95 % of unrelated replies stay below: those of other conversations.
+
+    A scale that the data set themselves, in any language; 50 where there is nothing to compare.
     """
-    chrf = sacrebleu.CHRF()
-    own = [chrf.sentence_score(t, [r]).score for t, r in zip(texts, references, strict=True)]
-    if len(references) < 2:
-        return np.array(own) > 50
-    shift = len(references) // 2
+    shift = max(1, len(references) // 2)
     others = [*references[shift:], *references[:shift]]
     unrelated = [
-        chrf.sentence_score(a, [b]).score for a, b in zip(references, others, strict=True) if a != b
+        CHRF.sentence_score(a, [b]).score for a, b in zip(references, others, strict=True) if a != b
     ]
-    limit = np.quantile(unrelated, UNRELATED_QUANTILE) if unrelated else 50.0
-    return np.array(own) > limit
+    return float(np.quantile(unrelated, UNRELATED_QUANTILE)) if unrelated else 50.0
 
 
 def _ngrams(ids: Sequence[int], size: int) -> list[tuple[int, ...]]:

@@ -12,11 +12,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from apps.chatbot.answers import Answers
 from apps.chatbot.baselines import WITHOUT_TRAINING, replies_without_training
+from apps.chatbot.confidence import out_of_domain_pairs
 from apps.chatbot.engines import Engine
 from apps.chatbot.evaluate_table import table
 from apps.chatbot.held_out import HeldOut, Scored, lead
-from apps.chatbot.inference import Answers, Chatbot, Reply
+from apps.chatbot.inference import Chatbot, Reply
 from core.batch import Seq2SeqBatch
 from core.cli import verb
 from core.progress import progress
@@ -106,10 +108,21 @@ def score_network(bot: Chatbot, test: HeldOut) -> Scored:
         "perplexity": perplexity(bot, test),
         **scored.metrics,
         "handoff_rate": float(np.mean([reply.handoff for reply in replies])),
+        "out_of_domain_handoff_rate": out_of_domain_handoff_rate(bot),
         **_latency(bot, test.pairs),
         **test.judge(scored, replies),
     }
     return replace(scored, metrics=metrics)
+
+
+def out_of_domain_handoff_rate(bot: Chatbot) -> float:
+    """Share handed over of messages that are no business of a support desk, and noise.
+
+    None of them stood among those that the confidence was fitted on.
+    """
+    pairs = out_of_domain_pairs(is_kept_back=True)
+    replies = bot.reply_all([pair.dialogue for pair in pairs], [pair.position for pair in pairs])
+    return float(np.mean([reply.handoff for reply in replies]))
 
 
 @torch.inference_mode()

@@ -6,7 +6,14 @@ from typing import Any
 from core.comparison import align, number_cell, range_cell
 
 SHOWN = ("distinct_1", "distinct_2", "repetition_rate", "entity_accuracy")
-OWN = ("perplexity", "handoff_rate", "latency_ms_p50", "latency_ms_p95")
+OWN = (
+    "perplexity",
+    "handoff_rate",
+    "out_of_domain_handoff_rate",
+    "calibration_error",
+    "latency_ms_p50",
+    "latency_ms_p95",
+)
 SHOWN_WORST = 5
 WIDTH = 100  # characters of a text that is shown
 RISK_TEXT = "Risk (1 - chrF / 100, mean over the replies kept) when only the surest are given"
@@ -19,7 +26,7 @@ def table(result: Mapping[str, Any]) -> str:
         f"{result['run']}\n{result['num_pairs']} replies of {result['num_dialogues']} dialogues; "
         "in brackets: 95 % bootstrap intervals over dialogues"
     )
-    own = "\n".join(f"{name:<16}{number_cell(result[name])}" for name in OWN)
+    own = "\n".join(f"{name:<28}{number_cell(result[name])}" for name in OWN)
     leads = {name: row["paired"] for name, row in result["baselines"].items()}
     turns = {name: row["by_turn"] for name, row in rows.items()}
     lengths = {name: row["by_length"] for name, row in rows.items()}

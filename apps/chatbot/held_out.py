@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor, tensor
 
+from apps.chatbot.confidence import unrelated_limit
 from apps.chatbot.inference import Reply
 from apps.chatbot.scores import score_by_length, score_by_turn, score_content, worst_replies
 from core.bootstrap import group_sums, interval, paired_difference, resample
+from core.calibration import calibration_error
 from core.diagnostics import spread_rows
 from core.progress import progress
 from core.selective import risk_coverage
@@ -87,9 +89,10 @@ class HeldOut:
         return Scored(metrics, counts, resampled)
 
     def judge(self, scored: Scored, replies: Sequence[Reply]) -> dict[str, Any]:
-        """What the confidences are worth, and the worst replies: `risk_coverage`, `worst`.
+        """What the confidences are worth: `risk_coverage`, `calibration_error`, and `worst`.
 
-        The risk of a reply is 1 less its sentence chrF over 100.
+        The risk of a reply is 1 less its sentence chrF over 100; a reply is right, for the
+        calibration, where it says what the agent said (`apps.chatbot.confidence`).
 
         Args:
             scored: What `score` gave for their texts.
@@ -97,8 +100,10 @@ class HeldOut:
         """
         chrf = overlap_score("chrf", scored.counts["chrf"])  # (N,)
         confidence = np.array([reply.confidence for reply in replies])
+        is_right = chrf > unrelated_limit(self.references)
         return {
             "risk_coverage": risk_coverage(confidence, 1 - chrf / 100),
+            "calibration_error": calibration_error(confidence, is_right),
             "worst": worst_replies(replies, self.pairs, chrf.tolist()),
         }
 

@@ -1,29 +1,24 @@
 """A trained chatbot: load a run, answer."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property, lru_cache
-from pathlib import Path
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import torch
 
-from apps.chatbot.baselines import TfidfRetrieval
 from apps.chatbot.confidence import Confidence
 from apps.chatbot.constraints import ForbiddenTokens
 from apps.chatbot.datamodule import TextConfig
 from apps.chatbot.engines import Engine, onnx_engine
-from apps.chatbot.handover import FallbackConfig, has_asked, transcript
 from core.decoding import Constraint, DecodingConfig, Hypothesis, StepDecoder, beam_search
 from core.nn.seq2seq import EncoderDecoder, Seq2SeqConfig
 from core.nn.transformer import make_seq2seq
-from core.runs import Run, load_run
+from core.runs import Run
 from core.sampling import generate, sample
 from data.checking import MAX_CHARACTERS
-from data.dialogues import Dialogue, Turn, check_characters, mask_dialogue, reply_pairs
+from data.dialogues import Dialogue, Turn, check_characters, mask_dialogue
 from data.entities import mask_once, unmask
-from data.storing import read_dialogues
 from data.text import Tokenizer
 
 
@@ -268,77 +263,3 @@ def pad_sources(sources: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.T
     for row, ids in zip(padded, sources, strict=True):
         row[: len(ids)] = torch.tensor(ids)
     return padded, lengths
-
-
-class Answers:
-    """What the `reply` and `chat` commands need: the chatbot, and what it learned from.
-
-    Args:
-        path: A run folder.
-        beam_size: Instead of the run's own.
-        engine: What the search runs on.
-    """
-
-    def __init__(self, path: Path, beam_size: int | None = None, engine: Engine = "torch") -> None:
-        self.run = load_run(path, "chatbot")
-        self.bot = Chatbot.load(self.run, beam_size, engine)
-        self.fallback = FallbackConfig(**self.run.config["fallback"])
-
-    @cached_property
-    def _intents(self) -> TfidfRetrieval | None:
-        dialogues = read_dialogues(self.run.path / "data" / "train.parquet")
-        if all(dialogue.intent is None for dialogue in dialogues):
-            return None
-        return TfidfRetrieval(reply_pairs(dialogues), self.bot.text.context_turns)
-
-    def __call__(self, turns: Sequence[Turn], can_ask: bool = True) -> dict[str, Any]:
-        """The reply with the keys of `reply --json`.
-
-        An empty message is met with the request to say what is needed. An unsure reply is not
-        given: the customer is asked to rephrase, and after that handed over, with a `transcript`
-        for the colleague.
-
-        Args:
-            turns: The conversation, its last turn the user's.
-            can_ask: Whether the customer can be asked back; if not, unsure means handed over.
-        """
-        started = time.perf_counter()
-        if turns and turns[-1].speaker == "user" and not turns[-1].text.strip():
-            return self._finish(turns, NO_REPLY, started, can_ask=True)
-        return self._finish(turns, self.bot.reply(turns), started, can_ask)
-
-    def stream(self, turns: Sequence[Turn], can_ask: bool = True) -> Iterator[str | dict[str, Any]]:
-        """Pieces of the reply as they are written, and at the end what `__call__` gives.
-
-        Where the result's `fallback` is not None, its text stands for the pieces.
-        """
-        started = time.perf_counter()
-        if turns and turns[-1].speaker == "user" and not turns[-1].text.strip():
-            yield self._finish(turns, NO_REPLY, started, can_ask=True)
-            return
-        for piece in self.bot.stream(turns):
-            if isinstance(piece, Reply):
-                yield self._finish(turns, piece, started, can_ask)
-            else:
-                yield piece
-
-    def _finish(
-        self, turns: Sequence[Turn], reply: Reply, started: float, can_ask: bool
-    ) -> dict[str, Any]:
-        latency_ms = 1000 * (time.perf_counter() - started)
-        hint = None
-        if self._intents is not None and reply is not NO_REPLY:
-            hint = self._intents.nearest([masked_live(turns).turns])[0].dialogue.intent
-        result = {
-            **asdict(reply),
-            "fallback": None,
-            "intent_hint": hint,
-            "latency_ms": round(latency_ms, 1),
-        }
-        if not reply.handoff:
-            return result
-        if can_ask and (reply is NO_REPLY or not has_asked(turns, self.fallback)):
-            asked = {"text": self.fallback.rephrase, "handoff": False, "fallback": "rephrase"}
-            return {**result, **asked}
-        result |= {"text": self.fallback.handoff, "fallback": "handoff"}
-        return {**result, "transcript": transcript(turns, result, reply.text)}

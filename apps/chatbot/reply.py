@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from apps.chatbot.answers import Answers
 from apps.chatbot.engines import Engine
-from apps.chatbot.inference import Answers
 from apps.chatbot.messages import read_messages
 from core.cli import verb
 from core.progress import progress
@@ -22,10 +22,12 @@ def words(result: dict[str, Any]) -> str:
 @verb(words, positional="message")
 def reply(
     message: str | None = None,
+    *,
     input: Path | None = None,
     run: Path | None = None,
     beam_size: int | None = None,
     engine: Engine = "torch",
+    similar: int = 0,
 ) -> dict[str, Any]:
     """Answer one message, or every message of a file.
 
@@ -39,7 +41,11 @@ def reply(
         beam_size: Instead of the run's own; 1 is greedy search.
         engine: What the search runs on; onnx reads the run's onnx/ and makes it where missing,
             int8 reads what `export` kept there.
+        similar: With `--json`: how many similar past conversations, masked, stand beside the
+            answer, 0 or more.
     """
+    if similar < 0:
+        raise ValueError(f"similar={similar} must be 0 or more")
     if (message is None) == (input is None):
         raise ValueError('give either a message, such as "where is my order", or --input FILE')
     if message is not None:
@@ -47,7 +53,7 @@ def reply(
     else:
         assert input is not None
         conversations = read_messages(input)
-    answers = Answers(champion("chatbot", run), beam_size, engine)
+    answers = Answers(champion("chatbot", run), beam_size, engine, similar)
     results = []
     with progress("replies", len(conversations)) as advance:
         for turns in conversations:

@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from apps.chatbot.answers import Answers
 from apps.chatbot.engines import Engine
-from apps.chatbot.inference import Answers
 from apps.chatbot.messages import conversation, parse_object
 from core.demo import check_port
 from core.plain import plain

@@ -7,7 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from apps.chatbot.inference import Answers
+from apps.chatbot.answers import Answers
 from core.plots import style
 from core.runs import champion
 from data.dialogues import Turn
@@ -22,7 +22,7 @@ EXAMPLES = (
 @st.cache_resource(max_entries=2)
 def load(path: str, changed: float) -> Answers:
     """Open a run once for all visitors."""
-    return Answers(Path(path))
+    return Answers(Path(path), num_similar=3)
 
 
 def heat_map(result: dict[str, Any]) -> go.Figure:
@@ -74,7 +74,13 @@ def main() -> None:
         columns[0].metric("confidence", f"{last['confidence']:.2f}")
         columns[1].metric("hand over to a colleague", "yes" if last["handoff"] else "no")
         columns[2].metric("time", f"{last['latency_ms']:.0f} ms")
-        if last["attention"]:
+        if last["handoff"]:
+            transcript = last["transcript"]["text"]
+            st.download_button("Transcript for the colleague", transcript, "transcript.txt")
+        if last["similar"]:
+            with st.expander("Similar past conversations (masked)"):
+                st.dataframe(last["similar"], hide_index=True)
+        if last["attention"] and last["fallback"] is None:
             st.plotly_chart(heat_map(last))
 
 

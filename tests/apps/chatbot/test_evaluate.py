@@ -35,6 +35,8 @@ KEYS = TEXT_KEYS | {
     "handoff_rate",
     "latency_ms_p50",
     "latency_ms_p95",
+    "calibration_error",
+    "out_of_domain_handoff_rate",
     "risk_coverage",
     "worst",
 }

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from apps.chatbot import export as exporting
-from apps.chatbot.inference import Answers
+from apps.chatbot.answers import Answers
 from core.runs import file_hash
 from data.dialogues import Turn
 from tests.conftest import TINY_CHAT

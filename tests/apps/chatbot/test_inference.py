@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from apps.chatbot.answers import Answers
 from apps.chatbot.confidence import (
     Familiarity,
     _answered,
@@ -14,7 +15,6 @@ from apps.chatbot.confidence import (
 from apps.chatbot.constraints import MAX_PLAIN_DIGITS, ForbiddenTokens
 from apps.chatbot.datamodule import ChatDataModule
 from apps.chatbot.handover import FallbackConfig
-from apps.chatbot.inference import Answers
 from data.dialogues import Turn
 from data.entities import PLACEHOLDER, placeholders
 from data.text import Tokenizer

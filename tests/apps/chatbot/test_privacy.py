@@ -92,8 +92,8 @@ def test_the_report_counts_the_planted_values_by_type(trained):
 
 
 def test_a_name_that_the_user_gave_comes_back_and_no_other_can(trained):
+    from apps.chatbot.answers import Answers
     from apps.chatbot.constraints import ForbiddenTokens
-    from apps.chatbot.inference import Answers
     from core.decoding import Hypothesis
     from data.dialogues import Dialogue, Turn, mask_dialogue
 

@@ -58,6 +58,24 @@ def test_neither_or_both_is_refused(chat, command, arguments):
     assert "give either a message" in result.err
 
 
+def test_similar_past_conversations_stand_beside_the_answer_masked(chat, command):
+    question = "where is my lamp, order 402-7781923-1120034"
+    words = ["--run", chat.run, "--similar", 2, "--json"]
+    similar = json.loads(command("chatbot", "reply", question, *words).out)["similar"]
+    assert len(similar) == 2
+    assert similar[0]["similarity"] >= similar[1]["similarity"] > 0
+    assert similar[0]["similarity"] <= 1 + 1e-9
+    assert "lamp" in similar[0]["question"]
+    assert "<order_1>" in similar[0]["reply"]
+    assert similar[0]["reply"] != similar[1]["reply"]
+
+
+def test_a_negative_number_of_similar_conversations_is_refused(chat, command):
+    result = command("chatbot", "reply", "hi", "--run", chat.run, "--similar", -1)
+    assert result.code == 2
+    assert "similar=-1 must be 0 or more" in result.err
+
+
 def test_a_missing_file_is_named(chat, command):
     result = command("chatbot", "reply", "--input", "nowhere.txt", "--run", chat.run)
     assert result.code == 2

@@ -7,7 +7,7 @@ import urllib.request
 import pytest
 import uvicorn
 
-from apps.chatbot.inference import Answers
+from apps.chatbot.answers import Answers
 from apps.chatbot.serve import MOST_BYTES, make_server, serve
 
 PORT = 18522
