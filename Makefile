@@ -39,4 +39,6 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.scan
 	$(BIN)/python -m benchmarks.monitor
 	$(BIN)/python -m benchmarks.reply_latency
+	$(BIN)/python -m benchmarks.training_speed
+	$(BIN)/python -m benchmarks.corpus_memory
 	$(BIN)/python -m benchmarks.run_time

@@ -11,9 +11,11 @@ The pairs and JoeyNMT's side come from the peer scripts (`gen_data.py`, `bench_j
 import argparse
 import json
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import sacrebleu
@@ -29,43 +31,61 @@ from core.loading import BatchLoader
 from core.modules import Seq2SeqModule
 from core.nn.seq2seq import Seq2SeqConfig
 from core.optim import OptimConfig
-from core.training import TrainerConfig, fit, keep_freed_memory
+from core.training import TrainerConfig, fit, keep_freed_memory, resolve_precision
 from data.text import bucketed_batches, pad_batch
 
+PEERS = Path(__file__).parents[2] / "shared" / "peers"
 WIDTH, BATCH = 256, 64
+Precision = Literal["32-true", "bf16-mixed"]
 SPECIALS = ["<pad>", "<bos>", "<eos>", "<unk>"]
 
 
 def main() -> None:
     """Measure both sides."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peer_python", required=True)
-    parser.add_argument("--peers", type=Path, required=True)
+    parser.add_argument("--peers", type=Path, default=PEERS, help="gen_data.py, bench_joeynmt.py")
+    parser.add_argument("--peer_python", help="Python that has joeynmt; left out: our side alone")
     parser.add_argument("--epochs", type=int, default=3, help="JoeyNMT's passes over the pairs")
-    parser.add_argument("--own_epochs", type=int, default=8, help="ours, within the same CPU time")
+    parser.add_argument("--own_epochs", type=int, default=7, help="ours, within the same CPU time")
     options = parser.parse_args()
+    if not (options.peers / "gen_data.py").exists():
+        print(f"skipped: {options.peers} has no gen_data.py; give --peers its folder")
+        return
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         peers = options.peers.resolve()
-        run([options.peer_python, str(peers / "gen_data.py")], folder)
-        words = ["--threads", "1", "--epochs", str(options.epochs), "--lr", "0.002", "--out", "run"]
-        run([options.peer_python, str(peers / "bench_joeynmt.py"), *words], folder)
-        peer = json.loads((folder / "run" / "result.json").read_text())
-        ours = train_own(folder / "data", folder / "own", options.own_epochs)
-    rows = [
-        {
-            "side": "joeynmt",
-            "parameters": round(1e6 * peer["params_M"]),
-            "target_tokens_per_cpu_second": peer["tok_per_cpu_s"],
-            "training_cpu_seconds": round(peer["train"]["cpu"], 1),
-            "bleu_greedy": peer["beam1_bs64_bleu"],
-            "bleu_beam_5": peer["beam5_bs64_bleu"],
-        },
-        ours,
-    ]
-    ratio = ours["target_tokens_per_cpu_second"] / peer["tok_per_cpu_s"]
-    record("training_speed", [{**row, "ratio": round(ratio, 2)} for row in rows])
+        run([sys.executable, str(peers / "gen_data.py")], folder)
+        rows = (
+            []
+            if options.peer_python is None
+            else [joeynmt(options.peer_python, peers, folder, options.epochs)]
+        )
+        precisions = dict.fromkeys(("32-true", resolve_precision("auto")))
+        ours = [
+            train_own(folder / "data", folder / precision, options.own_epochs, precision)
+            for precision in precisions
+        ]
+    rows += ours
+    for row in rows:
+        speeds = [one["target_tokens_per_cpu_second"] for one in (row, rows[0])]
+        row["ratio"] = round(speeds[0] / speeds[1], 2)
+    record("training_speed", rows)
+
+
+def joeynmt(python: str, peers: Path, folder: Path, epochs: int) -> dict[str, Any]:
+    """The peer's row."""
+    words = ["--threads", "1", "--epochs", str(epochs), "--lr", "0.002", "--out", "run"]
+    run([python, str(peers / "bench_joeynmt.py"), *words], folder)
+    found = json.loads((folder / "run" / "result.json").read_text())
+    return {
+        "side": "joeynmt",
+        "parameters": round(1e6 * found["params_M"]),
+        "target_tokens_per_cpu_second": found["tok_per_cpu_s"],
+        "training_cpu_seconds": round(found["train"]["cpu"], 1),
+        "bleu_greedy": found["beam1_bs64_bleu"],
+        "bleu_beam_5": found["beam5_bs64_bleu"],
+    }
 
 
 def run(command: list[str], folder: Path) -> None:
@@ -79,16 +99,22 @@ def run(command: list[str], folder: Path) -> None:
     )
 
 
-def train_own(data: Path, run_dir: Path, epochs: int) -> dict[str, object]:
-    """Train our encoder-decoder with the project's own `fit` and score it."""
+def train_own(data: Path, run_dir: Path, epochs: int, precision: Precision) -> dict[str, Any]:
+    """Train our encoder-decoder with the project's own `fit` and score it.
+
+    As JoeyNMT's side is set to validate never, ours validates on one batch an epoch.
+    """
     pairs = {part: read(data, part) for part in ("train", "dev", "test")}
     vocabulary = word_vocabulary([text for pair in pairs["train"] for text in pair])
     size = vocabulary.get_vocab_size()
     model = Seq2SeqConfig(hidden_size=WIDTH, embedding_size=WIDTH, dropout=0.1)
     seed_everything(0, verbose=False)
     module = Seq2SeqModule(size, model, OptimConfig(learning_rate=4e-3, warmup_steps=50), 0.0)
-    loaders = tuple(loader(pairs[part], vocabulary, part == "train") for part in ("train", "dev"))
-    config = TrainerConfig(max_epochs=epochs, patience=0, precision="32-true", progress=False)
+    loaders = (
+        loader(pairs["train"], vocabulary, is_training=True),
+        loader(pairs["dev"][:BATCH], vocabulary, is_training=False),
+    )
+    config = TrainerConfig(max_epochs=epochs, patience=0, precision=precision, progress=False)
     started = time.process_time()
     fit(module, loaders, config, run_dir)
     seconds = time.process_time() - started
@@ -100,7 +126,7 @@ def train_own(data: Path, run_dir: Path, epochs: int) -> dict[str, object]:
         module, source, target, vocab_size=size, mean_source=source / epochs / len(lengths)
     )
     return {
-        "side": "ours",
+        "side": f"ours, {precision}",
         "parameters": sum(p.numel() for p in module.parameters()),
         "target_tokens_per_cpu_second": round(target / seconds),
         "training_cpu_seconds": round(seconds, 1),
