@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 APP = "chatbot"
 
 DEFAULT_MODEL = Seq2SeqConfig(hidden_size=256, embedding_size=256, dropout=0.25)
-DEFAULT_TRAINER = TrainerConfig(max_epochs=8, average_last=3)
+DEFAULT_TRAINER = TrainerConfig(max_epochs=8)
 DEFAULT_DECODING = DecodingConfig(beam_size=4)
 
 
