@@ -30,8 +30,13 @@ CHRF = sacrebleu.CHRF()
 MOST_REPLIES = 400  # of the validation part that are looked at
 
 
+FIRST, LATER, END = -1, -2, -3  # what stands around a message: "thanks" never opens a conversation
+
+
 class Familiarity:
     """Which runs of two and of three tokens the training messages held, in at least two of them.
+
+    A message is framed: its n-grams tell how it begins and ends, and whether it is the first.
 
     Args:
         known: N-grams of token ids, of both sizes.
@@ -90,7 +95,7 @@ class Confidence:
         Args:
             log_probability: Of the whole reply, natural logarithm.
             num_tokens: Tokens of the reply, EOS included.
-            message: Token ids of the customer's last message.
+            message: The customer's last message, as `framed` has it.
         """
         signals = reply_signals(self.familiarity, log_probability, num_tokens, message)
         return float(self.calibrator.probability(np.array(signals)))
@@ -134,9 +139,9 @@ def learn_confidence(
         validation: Masked pairs that it was not trained on, at least one.
     """
     familiarity = Familiarity.fit(
-        bot.message_ids(turn.text)
+        bot.framed_message(dialogue.turns[: position + 1])
         for dialogue in training
-        for turn in dialogue.turns
+        for position, turn in enumerate(dialogue.turns)
         if turn.speaker == "user"
     )
     texts, own = _answered(bot, familiarity, validation)
@@ -162,7 +167,7 @@ def _answered(
     texts, signals = [], []
     for (best, *_), pair in zip(found, pairs, strict=True):
         texts.append(bot.tokenizer.decode(best.tokens))
-        message = bot.message_ids(pair.context[-1].text)
+        message = bot.framed_message(pair.context)
         signals.append(
             reply_signals(familiarity, best.log_probability, len(best.tokens) + 1, message)
         )
@@ -214,6 +219,11 @@ def unrelated_limit(references: Sequence[str]) -> float:
         CHRF.sentence_score(a, [b]).score for a, b in zip(references, others, strict=True) if a != b
     ]
     return float(np.quantile(unrelated, UNRELATED_QUANTILE)) if unrelated else 50.0
+
+
+def framed(ids: Sequence[int], is_first: bool) -> list[int]:
+    """A message's token ids between what tells its place in the conversation and its end."""
+    return [FIRST if is_first else LATER, *ids, END]
 
 
 def _ngrams(ids: Sequence[int], size: int) -> list[tuple[int, ...]]:

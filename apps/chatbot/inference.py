@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from apps.chatbot.confidence import Confidence
+from apps.chatbot.confidence import Confidence, framed
 from apps.chatbot.constraints import ForbiddenTokens
 from apps.chatbot.datamodule import TextConfig
 from apps.chatbot.engines import Engine, onnx_engine
@@ -117,8 +117,8 @@ class Chatbot:
         """
         dialogue = masked_live(turns)
         source = self._encode(dialogue, len(dialogue.turns))
-        message = dialogue.turns[-1].text
-        is_shown = self.confidence is None or self.confidence.is_familiar(self.message_ids(message))
+        message = self.framed_message(dialogue.turns)
+        is_shown = self.confidence is None or self.confidence.is_familiar(message)
         shown, found = "", [Hypothesis(0)]
         decoding = replace(self.decoding, beam_size=1)
         padded, lengths = pad_sources([source])
@@ -177,9 +177,10 @@ class Chatbot:
                 advance(len(rows))
         return [found[row] for row in range(len(sources))]
 
-    def message_ids(self, text: str) -> list[int]:
-        """Token ids of a message, as far as the network reads it."""
-        return self.tokenizer.encode(text)[: self.text.max_source_tokens]
+    def framed_message(self, turns: Sequence[Turn]) -> list[int]:
+        """The last turn's token ids as the confidence reads them, as far as the network does."""
+        ids = self.tokenizer.encode(turns[-1].text)[: self.text.max_source_tokens]
+        return framed(ids, sum(turn.speaker == "user" for turn in turns) == 1)
 
     def _encode(self, dialogue: Dialogue, end: int) -> list[int]:
         return self.tokenizer.encode_context(
@@ -208,10 +209,11 @@ class Chatbot:
         text = unmask(self.tokenizer.decode(hypothesis.tokens), values)
         return "".join(character for character in text if character.isprintable()).strip()
 
-    def _sureness(self, log_probability: float, num_tokens: int, message: str) -> float:
+    def _sureness(self, best: Hypothesis, turns: Sequence[Turn]) -> float:
         if self.confidence is None:
             return 1.0
-        return self.confidence.of(log_probability, num_tokens, self.message_ids(message))
+        message = self.framed_message(turns)
+        return self.confidence.of(best.log_probability, len(best.tokens) + 1, message)
 
     def _is_unsure(self, confidence: float) -> bool:
         return self.confidence is not None and confidence <= self.confidence.threshold
@@ -225,9 +227,7 @@ class Chatbot:
             any(text[start:stop] in value for value in values.values())
             for start, stop, _ in mask_once(text)
         )
-        message = dialogue.turns[end - 1].text
-        num_tokens = len(best.tokens) + 1
-        confidence = self._sureness(best.log_probability, num_tokens, message) if is_safe else 0.0
+        confidence = self._sureness(best, dialogue.turns[:end]) if is_safe else 0.0
         attention = [
             {"token": self._piece(token), "weights": weights[: len(source)].tolist()}
             for token, weights in zip(best.tokens, best.attention, strict=False)

@@ -8,6 +8,7 @@ from apps.chatbot.confidence import (
     Confidence,
     Familiarity,
     fit_confidence,
+    framed,
     out_of_domain_pairs,
     reply_signals,
     says_the_same,
@@ -45,6 +46,14 @@ def test_what_one_message_alone_said_is_not_known():
 
 def test_a_message_of_one_token_is_neither_known_nor_unknown():
     assert learned()[1].shares([300]) == (0.5, 0.5)
+
+
+def test_a_message_knows_its_place_in_the_conversation():
+    opening, thanks = [5, 6, 7], [8]
+    familiarity = Familiarity.fit([framed(opening, True)] * 2 + [framed(thanks, False)] * 2)
+    assert familiarity.shares(framed(thanks, False)) > familiarity.shares(framed(thanks, True))
+    assert familiarity.shares(framed(opening, True)) > familiarity.shares(framed(opening, False))
+    assert familiarity.shares(framed(opening, True)) > familiarity.shares(framed([5, 6], True))
 
 
 def made_up(count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -121,7 +121,7 @@ def sure(chat):
     """The tiny chatbot with the confidence that it would have, were its replies right."""
     answers = Answers(chat.run, beam_size=1)
     pairs = ChatDataModule.from_run(answers.run).pairs("train")
-    familiarity = Familiarity.fit(answers.bot.message_ids(p.context[-1].text) for p in pairs)
+    familiarity = Familiarity.fit(answers.bot.framed_message(p.context) for p in pairs)
     own, alien = (
         _answered(answers.bot, familiarity, chosen)[1]
         for chosen in (pairs, out_of_domain_pairs(is_kept_back=False))
