@@ -83,11 +83,13 @@ class Confidence:
         familiarity: Of messages.
         calibrator: From SIGNALS to a probability.
         threshold: Only replies surer than this are given, 0 to 1.
+        usual: Mean log-probability of a token in the middle one of the desk's own replies.
     """
 
     familiarity: Familiarity
     calibrator: Calibrator
     threshold: float
+    usual: float
 
     def of(self, log_probability: float, num_tokens: int, message: Sequence[int]) -> float:
         """The chance that a reply is right, 0 to 1.
@@ -102,13 +104,13 @@ class Confidence:
 
     def is_familiar(self, message: Sequence[int]) -> bool:
         """Whether a reply to this message would be given, were it as likely as replies are."""
-        usual = self.calibrator.mean[SIGNALS.index("mean_log_probability")]
-        return self.of(usual, 1, message) > self.threshold
+        return self.of(self.usual, 1, message) > self.threshold
 
     def to_plain(self) -> dict[str, Any]:
         """For JSON."""
         return {
             "threshold": self.threshold,
+            "usual": self.usual,
             "calibrator": asdict(self.calibrator),
             "known": self.familiarity.to_plain(),
         }
@@ -117,7 +119,7 @@ class Confidence:
     def from_plain(cls, plain: Mapping[str, Any]) -> "Confidence":
         """What `to_plain` gave."""
         calibrator = Calibrator.from_plain(plain["calibrator"])
-        return cls(Familiarity(plain["known"]), calibrator, plain["threshold"])
+        return cls(Familiarity(plain["known"]), calibrator, plain["threshold"], plain["usual"])
 
 
 def reply_signals(
@@ -199,7 +201,8 @@ def fit_confidence(
     calibrator = Calibrator.fit(SIGNALS, signals, right, weights)
     own = np.quantile(calibrator.probability(in_domain), REFUSED)
     alien = np.quantile(calibrator.probability(out_of_domain), OUT_OF_DOMAIN_REFUSED)
-    return Confidence(familiarity, calibrator, float(max(own, alien)))
+    usual = float(np.median(in_domain[:, SIGNALS.index("mean_log_probability")]))
+    return Confidence(familiarity, calibrator, float(max(own, alien)), usual)
 
 
 def says_the_same(texts: Sequence[str], references: Sequence[str]) -> np.ndarray:
