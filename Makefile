@@ -41,4 +41,5 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.reply_latency
 	$(BIN)/python -m benchmarks.training_speed
 	$(BIN)/python -m benchmarks.corpus_memory
+	$(BIN)/python -m benchmarks.quality
 	$(BIN)/python -m benchmarks.run_time

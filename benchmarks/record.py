@@ -33,6 +33,24 @@ def record(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         print("  ".join(f"{key} {value}" for key, value in row.items()))
 
 
+def standing(name: str, decides: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows on record whose figures still count.
+
+    Args:
+        name: The benchmark.
+        decides: Files and folders that decide its figures; a row counts where they are as they
+            were at its commit.
+    """
+    path = RESULTS / f"{name}.json"
+    rows = json.loads(path.read_text()) if path.exists() else []
+    return [row for row in rows if not row["changed"] and not _differ(row["commit"], decides)]
+
+
+def _differ(commit: str, paths: Sequence[str]) -> bool:
+    command = ["git", "diff", "--quiet", commit, "--", *paths]
+    return subprocess.run(command, check=False, cwd=RESULTS.parent.parent).returncode != 0
+
+
 def _git(*words: str) -> str:
     return subprocess.run(
         ["git", *words], capture_output=True, text=True, check=False, cwd=RESULTS.parent.parent
