@@ -46,7 +46,7 @@ class Attention(nn.Module):
     ) -> Float[Tensor, "B T S"]:
         """The weight of each memory position; arguments as in `forward`."""
         scores = self.score(query, keys)
-        return masked_softmax(scores, valid_mask.unsqueeze(1).expand_as(scores))
+        return masked_softmax(scores, valid_mask.unsqueeze(1))
 
     def forward(
         self,

@@ -23,7 +23,7 @@ def exact(x: Tensor) -> Tensor:
 
 
 def masked_softmax(
-    scores: Float[Tensor, "*B S"], valid_mask: Bool[Tensor, "*B S"]
+    scores: Float[Tensor, "*B S"], valid_mask: Bool[Tensor, "*#B S"]
 ) -> Float[Tensor, "*B S"]:
     """Softmax over the last axis, `exact`, with exactly zero weight where the mask is False."""
     scores = exact(scores)

@@ -228,7 +228,7 @@ class Seq2Seq(EncoderDecoder):
             features, state, weights = self._decode_fed(embedded, state, memory, positions)
         else:
             states, state = self.decoder.advance(embedded, state)
-            features, weights = self._attend(states, memory, positions)
+            features, weights = self.attend(states, memory, positions)
         if positions is not None:
             state = (*state, (positions[:, -1] + 1,))
         return features, state, weights
@@ -245,14 +245,14 @@ class Seq2Seq(EncoderDecoder):
             x = torch.cat([embedded[:, here], fed.unsqueeze(1)], dim=-1)  # (B, 1, 2E)
             states, stack = self.decoder.advance(x, stack)
             place = None if positions is None else positions[:, here]
-            found, seen = self._attend(states, memory, place)
+            found, seen = self.attend(states, memory, place)
             assert seen is not None, "the configuration asks for attention"
             fed = found.squeeze(1)
             features.append(found)
             weights.append(seen)
         return torch.cat(features, dim=1), (*stack, (fed,)), torch.cat(weights, dim=1)
 
-    def _attend(
+    def attend(
         self, states: Tensor, memory: Memory, positions: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
         """Features (B, T, E) of decoder states, and the attention weights, if any."""
