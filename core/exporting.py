@@ -37,7 +37,7 @@ class Folded(Seq2Seq):
         return made.eval()
 
     def encode(self, source: Tensor, lengths: Tensor) -> tuple[Memory, StackState]:
-        """As in `Seq2Seq`, but for the memory's values, (B, S, E), which are zero in the padding."""
+        """As in `Seq2Seq`, but the memory's values are (B, S, E), and zero in the padding."""
         memory, state = super().encode(source, lengths)
         if self.attention is None:
             return memory, state
