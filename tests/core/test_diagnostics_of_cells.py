@@ -8,7 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from core.diagnostics import gate_saturation, gradient_norms, spectral_radius
+from core.diagnostics import (
+    gate_saturation,
+    gradient_norms,
+    largest_eigenvalues,
+    spectral_radius,
+)
 from core.nn.cells import LRU
 from core.nn.initialization import CELLS, make_cell
 from core.nn.stepping import run_steps, zero_state
@@ -65,6 +70,28 @@ def test_an_orthogonal_matrix_has_the_radius_1_and_half_of_it_a_half() -> None:
         cell.weight_hh_l0[16:32] *= 0.5
     expected = {"input": 1.0, "forget": 0.5, "candidate": 1.0, "output": 1.0}
     assert spectral_radius(cell) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("size", [1, 2, 16, 100])
+def test_the_largest_eigenvalue_is_found_in_every_kind_of_matrix(size: int) -> None:
+    torch.manual_seed(0)
+    turn = torch.tensor([[0.6, -0.8], [0.8, 0.6]])  # a pair of complex ones
+    matrices = [
+        torch.randn(size, size),
+        torch.randn(size, size).triu(),
+        torch.block_diag(turn, torch.full((size, size), 1e-3)),
+        1e-20 * torch.eye(size),
+        1e10 * torch.eye(size),
+        torch.zeros(size, size),
+        torch.randn(size, size).triu(1),
+        torch.eye(size) + torch.diag(torch.ones(size - 1), 1),
+    ]
+    for matrix in matrices:
+        expected = np.abs(np.linalg.eigvals(matrix.double().numpy())).max()
+        assert float(largest_eigenvalues(matrix[None])) == pytest.approx(expected, rel=1e-4)
+    several = torch.stack([matrices[0], 2 * matrices[0], matrices[5]])
+    one = float(largest_eigenvalues(several[:1]))
+    assert largest_eigenvalues(several).tolist() == pytest.approx([one, 2 * one, 0], rel=1e-4)
 
 
 def stuck(gate: Tensor) -> float:
