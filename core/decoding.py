@@ -74,13 +74,14 @@ class Hypothesis:
         source: Row of the source it answers.
         tokens: Token ids without BOS and EOS.
         log_probability: Sum over the tokens, and over EOS once finished; natural logarithm.
-        attention: Source weights (S,) of each token; empty without attention.
+        attention: Source weights (S,) of each token; empty without attention. In equality they do
+            not count.
     """
 
     source: int
     tokens: tuple[int, ...] = ()
     log_probability: float = 0.0
-    attention: tuple[Tensor, ...] = field(default=(), repr=False)
+    attention: tuple[NDArray[np.float32], ...] = field(default=(), repr=False, compare=False)
 
     def score(self, length_penalty: float) -> float:
         """The log-probability over the length penalty; the search's order."""
@@ -140,7 +141,7 @@ def _greedy(
     """What `_beam` gives for a beam of one, with half the bookkeeping a step."""
     rows = list(range(len(memory.values)))  # the sources whose replies go on
     tokens: list[list[int]] = [[] for _ in rows]
-    attention: list[list[Tensor]] = [[] for _ in rows]
+    attention: list[list[NDArray[np.float32]]] = [[] for _ in rows]
     log_probability = [0.0 for _ in rows]
     before = torch.full((len(rows),), BOS_ID, device=memory.values.device)
     for _ in range(config.max_length):
@@ -148,17 +149,17 @@ def _greedy(
         scores = logits.float().log_softmax(dim=-1).cpu().numpy()  # (rows, V)
         forbid(scores, [(row, tokens[row]) for row in rows], config, constraint)
         best = scores.shape[1] - 1 - scores[:, ::-1].argmax(axis=1)  # the last of equals, as there
+        seen = as_rows(weights)
         going = []
-        for place, row in enumerate(rows):
-            token, score = int(best[place]), float(scores[place, best[place]])
+        for place, (row, token) in enumerate(zip(rows, best.tolist(), strict=True)):
+            score = scores[place, token].item()
             if score == -math.inf:
                 continue
             log_probability[row] += score
             if token == EOS_ID:
                 continue
             tokens[row].append(token)
-            if weights is not None:
-                attention[row].append(weights[place])
+            attention[row] += seen[place : place + 1]
             going.append(place)
         if not going:
             break
@@ -211,6 +212,11 @@ def _beam(
     ]
 
 
+def as_rows(weights: Tensor | None) -> list[NDArray[np.float32]]:
+    """The rows of attention weights (B, S); none without attention."""
+    return [] if weights is None else list(weights.float().cpu().numpy())
+
+
 def _select(state: StackState, rows: Tensor) -> StackState:
     """The state of these rows, in this order."""
     return tuple(tuple(part.index_select(0, rows) for part in layer) for layer in state)
@@ -255,6 +261,7 @@ def _grow(
     Returns:
         The hypotheses that live on, and the row that each grew from.
     """
+    attention = as_rows(weights)
     # A parent has at most a beam of children, and may spend one more candidate on EOS.
     best, ids = log_probs.topk(min(config.beam_size + 1, log_probs.size(-1)), dim=-1)
     values, tokens = best.tolist(), ids.tolist()
@@ -276,10 +283,8 @@ def _grow(
                     ended = Hypothesis(source, parent.tokens, log_probability, parent.attention)
                     done[source].append(ended)
                 continue
-            seen = () if weights is None else (weights[row],)
-            child = Hypothesis(
-                source, (*parent.tokens, token), log_probability, parent.attention + seen
-            )
+            seen = (*parent.attention, *attention[row : row + 1])
+            child = Hypothesis(source, (*parent.tokens, token), log_probability, seen)
             survivors.append((child, row))
             if len(survivors) == config.beam_size:
                 break

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from core.batch import BOS_ID, EOS_ID
-from core.decoding import Constraint, DecodingConfig, Hypothesis, StepDecoder, forbid
+from core.decoding import Constraint, DecodingConfig, Hypothesis, StepDecoder, as_rows, forbid
 
 
 @torch.inference_mode()
@@ -49,15 +49,17 @@ def generate(
         allowed = log_probs.clone().cpu()
         forbid(allowed.numpy(), [(r.source, r.tokens) for r in replies], config, constraint)
         tokens = pick(allowed, config, generator)
+        attention = as_rows(weights)
         for row, token in enumerate(tokens.tolist()):
             if not is_open[row]:
                 continue
             before = replies[row]
             score = before.log_probability + float(log_probs[row, token])
             is_open[row] = token != EOS_ID
-            seen = () if weights is None or not is_open[row] else (weights[row],)
-            words = (*before.tokens, token) if is_open[row] else before.tokens
-            replies[row] = Hypothesis(row, words, score, before.attention + seen)
+            words, seen = before.tokens, before.attention
+            if is_open[row]:
+                words, seen = (*words, token), (*seen, *attention[row : row + 1])
+            replies[row] = Hypothesis(row, words, score, seen)
         yield list(replies)
         if not any(is_open):
             return

@@ -1,4 +1,3 @@
-import dataclasses
 import itertools
 from collections.abc import Sequence
 
@@ -122,10 +121,10 @@ def test_greedy_search_is_a_beam_of_one_to_the_last_bit(attention: AttentionKind
             expected = _beam(network, memory, state, config, lambda row, _: {3 + row})
         found = beam_search(network, sources, lengths, config, lambda row, _: {3 + row})
         for (wanted,), (given,) in zip(expected, found, strict=True):
-            assert given == dataclasses.replace(wanted, attention=given.attention)
+            assert given == wanted
             ended.add(len(given.tokens))
             for one, other in zip(wanted.attention, given.attention, strict=True):
-                assert torch.equal(one, other)
+                assert np.array_equal(one, other)
     assert len(ended) > 2  # replies ended at different steps
 
 
