@@ -51,7 +51,8 @@ class Run:
         try:
             load_model(model, path)
         except Exception as error:
-            reason = str(error).splitlines()[0]
+            head, *rest = str(error).splitlines()
+            reason = rest[0].strip() if rest else head  # torch names the first tensor after a title
             raise ValueError(
                 f"{path}: not the weights of this run ({reason}); train again"
             ) from None

@@ -83,12 +83,21 @@ class Chatbot:
         """The chatbot of a run folder.
 
         Raises:
-            ValueError: The weights do not fit the configuration, or there is no ONNX engine of
-                such a model.
+            ValueError: The weights fit neither the configuration nor the tokenizer, or there is no
+                ONNX engine of such a model.
         """
         tokenizer = Tokenizer.from_json(run.preprocessor["tokenizer"])
         model = make_seq2seq(tokenizer.vocab_size, Seq2SeqConfig(**run.config["model"]))
-        run.load_weights(model)
+        try:
+            run.load_weights(model)
+        except ValueError as error:
+            if "output_bias" not in str(error):
+                raise
+            path = run.path / "preprocessor" / "tokenizer.json"
+            raise ValueError(
+                f"{path}: its {tokenizer.vocab_size} tokens are not those that the weights were "
+                "trained with; restore it or train again"
+            ) from error
         decoding = DecodingConfig(**run.config["decoding"])
         if beam_size is not None:
             decoding = replace(decoding, beam_size=beam_size)

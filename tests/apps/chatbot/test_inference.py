@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 
@@ -15,6 +16,8 @@ from apps.chatbot.confidence import (
 from apps.chatbot.constraints import MAX_PLAIN_DIGITS, ForbiddenTokens
 from apps.chatbot.datamodule import ChatDataModule
 from apps.chatbot.handover import FallbackConfig
+from apps.chatbot.inference import Chatbot
+from core.runs import load_run
 from data.dialogues import Turn
 from data.entities import PLACEHOLDER, placeholders
 from data.text import Tokenizer
@@ -188,3 +191,11 @@ def test_the_nearest_dialogues_intent_is_hinted(tmp_path, command):
     assert command("chatbot", "train", *words).code == 0
     result = command("chatbot", "reply", "my money please", "--run", tmp_path / "run", "--json")
     assert json.loads(result.out)["intent_hint"] == "refund"
+
+
+def test_a_tokenizer_of_another_training_is_refused_by_name(chat):
+    run = load_run(chat.run, "chatbot")
+    other = Tokenizer.train(["an order of five"], 350, placeholders()).to_json()
+    mixed = dataclasses.replace(run, preprocessor={**run.preprocessor, "tokenizer": other})
+    with pytest.raises(ValueError, match=r"tokenizer\.json: its \d+ tokens are not those"):
+        Chatbot.load(mixed)
