@@ -68,9 +68,9 @@ def measure(path: Path) -> dict[str, Any]:
 
     from apps.chatbot.datamodule import ChatDataModule, TextConfig
     from apps.chatbot.train import DEFAULT_MODEL
+    from core.memory import keep_freed_memory
     from core.modules import Seq2SeqModule
     from core.optim import OptimConfig
-    from core.training import keep_freed_memory
     from data.columns import ColumnsConfig
 
     torch.set_num_threads(1)

@@ -24,11 +24,11 @@ from benchmarks.record import record
 from core.clipping import Clipping
 from core.comparison import interval
 from core.loading import BatchLoader
+from core.memory import keep_freed_memory
 from core.modules import Seq2SeqModule, TaskModule
 from core.monitor import GradientMonitor
 from core.nn.forecaster import ForecasterConfig
 from core.optim import OptimConfig
-from core.training import keep_freed_memory
 from data.columns import ColumnsConfig
 
 STEPS = 50  # a block: the default interval, so that one step of it is measured

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.record import record
+from core.memory import keep_freed_memory
 from core.nn.cells import MinGRU, linear_recurrence
-from core.training import keep_freed_memory
 
 TIME, HIDDEN, ROWS = 1024, 128, 16
 ROUNDS, STEPS = 7, 3

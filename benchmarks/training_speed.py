@@ -31,7 +31,7 @@ from core.loading import BatchLoader
 from core.modules import Seq2SeqModule
 from core.nn.seq2seq import Seq2SeqConfig
 from core.optim import OptimConfig
-from core.training import TrainerConfig, fit, keep_freed_memory, resolve_precision
+from core.training import TrainerConfig, fit, resolve_precision
 from data.text import bucketed_batches, pad_batch
 
 PEERS = Path(__file__).parents[2] / "shared" / "peers"

@@ -41,7 +41,7 @@ class DecodingConfig:
         length_penalty: Exponent of Wu et al. 2016 (arXiv:1609.08144), eq. 14; 0 favours short
             replies, 1 nearly compares mean log-probabilities.
         no_repeat_ngram: No n-gram of this many tokens comes twice in a reply; 0 switches it off.
-        temperature: 0 searches; above 0 the reply is drawn, the wilder the higher, at most 2.
+        temperature: 0 searches; from 0.01 to 2 the reply is drawn, the wilder the higher.
         top_p: Share of the probability that is drawn from, the likeliest tokens first, above 0, at
             most 1; only where the temperature is above 0.
     """
@@ -60,8 +60,8 @@ class DecodingConfig:
             raise ValueError(f"max_length={self.max_length} must be at least 1")
         if self.no_repeat_ngram < 0:
             raise ValueError(f"no_repeat_ngram={self.no_repeat_ngram} must be 0 or more")
-        if not 0 <= self.temperature <= 2:
-            raise ValueError(f"temperature={self.temperature} must lie between 0 and 2")
+        if self.temperature != 0 and not 0.01 <= self.temperature <= 2:
+            raise ValueError(f"temperature={self.temperature} must be 0, or lie in [0.01, 2]")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p={self.top_p} must be above 0 and at most 1")
 

@@ -21,7 +21,7 @@ def open_page(page: Path, port: int, arguments: Sequence[str]) -> NoReturn:
     Raises:
         ValueError: A port out of range, or taken.
     """
-    check_port(port)
+    check_port(port, "127.0.0.1")
     options = {
         "server.address": "localhost",
         "server.port": port,
@@ -34,7 +34,7 @@ def open_page(page: Path, port: int, arguments: Sequence[str]) -> NoReturn:
     os.execv(sys.executable, command)
 
 
-def check_port(port: int, host: str = "127.0.0.1") -> None:
+def check_port(port: int, host: str) -> None:
     """Refuse a port that a server cannot have.
 
     Raises:

@@ -1,8 +1,6 @@
 """fit(): seed, callbacks, Trainer, resume; the best weights are loaded at the end."""
 
-import ctypes
 import logging
-import platform
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from core.averaging import LastWeights
 from core.budget import MANY_EPOCHS, CpuBudget
 from core.clipping import Clipping
 from core.loading import BatchLoader
+from core.memory import ReturnsMemory, keep_freed_memory
 from core.modules import TaskModule
 from core.monitor import GradientMonitor
 from core.resuming import (
@@ -131,18 +130,6 @@ def resolve_precision(precision: str) -> Literal["32-true", "bf16-mixed"]:
     return "bf16-mixed" if torch.cuda.is_available() or has_amx else "32-true"
 
 
-def keep_freed_memory() -> None:
-    """Tell glibc to reuse large freed blocks instead of returning them to the kernel.
-
-    Every training step frees and takes the same tensors; handing their pages back and forth cost
-    a quarter of the step's time where it was measured. Elsewhere than on glibc nothing happens.
-    """
-    if platform.libc_ver()[0] == "glibc":
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(ctypes.c_int(-3), ctypes.c_int(2**30))  # M_MMAP_THRESHOLD
-        libc.mallopt(ctypes.c_int(-1), ctypes.c_int(2**31 - 1))  # M_TRIM_THRESHOLD
-
-
 def fit(
     module: TaskModule,
     loaders: tuple[BatchLoader[Any], Iterable[Any]],
@@ -176,7 +163,7 @@ def fit(
         save_weights_only=True,
         enable_version_counter=False,
     )
-    callbacks: list[pl.Callback] = [best, RandomState(), LoaderState(loaders[0])]
+    callbacks: list[pl.Callback] = [best, RandomState(), LoaderState(loaders[0]), ReturnsMemory()]
     callbacks.append(GradientMonitor(run_dir / "logs" / "gradients.json"))
     budget = CpuBudget(60 * config.cpu_minutes, module.optim_config) if config.cpu_minutes else None
     if budget is not None:

@@ -103,6 +103,7 @@ class Answers:
         }
         if not reply.handoff:
             return result
+        result |= {"attention": [], "alternatives": []}  # they spell what is not given
         if can_ask and (reply is NO_REPLY or not has_asked(turns, self.fallback)):
             asked = {"text": self.fallback.rephrase, "handoff": False, "fallback": "rephrase"}
             return {**result, **asked}

@@ -231,11 +231,8 @@ class Chatbot:
         self, found: Sequence[Hypothesis], source: Sequence[int], dialogue: Dialogue, end: int
     ) -> Reply:
         best, values = found[0], dialogue.values
-        text = self._spoken(best, values)
-        is_safe = bool(text) and all(
-            any(text[start:stop] in value for value in values.values())
-            for start, stop, _ in mask_once(text)
-        )
+        text, *others = [self._spoken(one, values) for one in found]
+        is_safe = _is_safe(text, values)
         confidence = self._sureness(best, dialogue.turns[:end]) if is_safe else 0.0
         attention = [
             {"token": self._piece(token), "weights": weights[: len(source)].tolist()}
@@ -247,12 +244,22 @@ class Chatbot:
             handoff=not is_safe or self._is_unsure(confidence),
             source_tokens=[self._piece(token) for token in source],
             attention=attention,
-            alternatives=[self._spoken(other, values) for other in found[1:]],
+            alternatives=[other for other in others if _is_safe(other, values)],
         )
 
 
+def _is_safe(text: str, values: Mapping[str, str]) -> bool:
+    """Whether a text says something, and shows no number, name or address that was not given."""
+    return bool(text) and all(
+        any(text[start:stop] in value for value in values.values())
+        for start, stop, _ in mask_once(text)
+    )
+
+
 def masked_live(turns: Sequence[Turn]) -> Dialogue:
-    """A conversation that goes on, masked; of a very long message the beginning stays.
+    """A conversation that goes on, masked and its white space made single, as training saw it.
+
+    Of a very long message the beginning stays.
 
     Raises:
         ValueError: No turn, an empty last message, or one that is not the user's.
@@ -261,7 +268,10 @@ def masked_live(turns: Sequence[Turn]) -> Dialogue:
         raise ValueError("there is no message to answer; write what the customer says")
     for turn in turns:
         check_characters(turn.text, "the message")
-    cut = tuple(Turn(turn.speaker, turn.text[:MAX_CHARACTERS]) for turn in turns)
+    words = (" ".join(turn.text[: 10 * MAX_CHARACTERS].split()) for turn in turns)
+    cut = tuple(
+        Turn(turn.speaker, text[:MAX_CHARACTERS]) for turn, text in zip(turns, words, strict=True)
+    )
     return mask_dialogue(Dialogue("live", cut))
 
 

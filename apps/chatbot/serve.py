@@ -3,13 +3,13 @@
 import asyncio
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
+from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -49,7 +49,7 @@ def serve(
         engine: What the search runs on; onnx reads the run's onnx/ and makes it where missing,
             int8 reads what `export` kept there.
     """
-    check_port(port)
+    check_port(port, host)
     answers = Answers(champion("chatbot", run), beam_size, engine)
     logger.info("answering with %s on http://%s:%d/reply", answers.run.path.name, host, port)
     uvicorn.run(make_server(answers), host=host, port=port, log_level="warning")
@@ -58,6 +58,11 @@ def serve(
 def make_server(answers: Answers) -> Starlette:
     """The web application around a loaded chatbot."""
     one_at_a_time = asyncio.Semaphore(1)  # a reply keeps a core busy; two would slow each other
+
+    async def in_turn(events: Iterator[str]) -> AsyncIterator[str]:
+        async with one_at_a_time:
+            async for event in iterate_in_threadpool(events):
+                yield event
 
     async def health(_: Request) -> Response:
         return JSONResponse({"status": "ok", "run": answers.run.path.name})
@@ -70,7 +75,8 @@ def make_server(answers: Answers) -> Starlette:
             value = parse_object(body, "the request")
             turns = conversation(value)
             if value.get("stream") is True:
-                return StreamingResponse(_events(answers, turns), media_type="text/event-stream")
+                events = in_turn(_events(answers, turns))
+                return StreamingResponse(events, media_type="text/event-stream")
             async with one_at_a_time:
                 result = await run_in_threadpool(answers, turns)
         except ValueError as error:

@@ -53,7 +53,7 @@ def main() -> None:
     except (OSError, ValueError) as error:
         st.error(f"This run cannot be used: {error}")
         return
-    st.caption(f"An LSTM with attention answers; run {path.resolve().name}. It can be wrong.")
+    st.caption(f"Run {path.resolve().name} answers. It can be wrong.")
     turns: list[Turn] = st.session_state.setdefault("turns", [])
     message = st.chat_input("Write what a customer would write")
     for example in EXAMPLES:

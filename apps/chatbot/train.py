@@ -108,8 +108,8 @@ def train_on(
     """Fit a fresh network to prepared data and write the run folder."""
     config = {"data": data, **asdict(recipe)}
     seed = recipe.trainer.seed
-    loaders = (datamodule.loader("train", seed), datamodule.loader("validation", seed))
     begin_run(run_dir, config, datamodule.source_hash, resume)
+    loaders = (datamodule.loader("train", seed), datamodule.loader("validation", seed))
     seed_everything(seed, verbose=False)
     module = make_module(datamodule, recipe)
     result = fit(module, loaders, recipe.trainer, run_dir, resume)

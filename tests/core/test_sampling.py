@@ -85,7 +85,9 @@ def test_the_same_generator_draws_the_same_replies():
     assert [r[0].tokens for r in first] == [r[0].tokens for r in second]
 
 
-@pytest.mark.parametrize("changes", [{"temperature": -0.1}, {"temperature": 3}, {"top_p": 0}])
+@pytest.mark.parametrize(
+    "changes", [{"temperature": -0.1}, {"temperature": 3}, {"temperature": 1e-40}, {"top_p": 0}]
+)
 def test_impossible_choices_are_refused_by_name(changes):
     with pytest.raises(ValueError, match=next(iter(changes))):
         DecodingConfig(**changes)

@@ -199,3 +199,22 @@ def test_a_tokenizer_of_another_training_is_refused_by_name(chat):
     mixed = dataclasses.replace(run, preprocessor={**run.preprocessor, "tokenizer": other})
     with pytest.raises(ValueError, match=r"tokenizer\.json: its \d+ tokens are not those"):
         Chatbot.load(mixed)
+
+
+def test_white_space_in_a_message_changes_nothing(chat):
+    answers = Answers(chat.run)
+    one, other = (
+        answers([Turn("user", text)])
+        for text in ("where is my lamp", "  where\nis my \t  lamp\r\n")
+    )
+    assert one["source_tokens"] == other["source_tokens"]
+    assert one["confidence"] == other["confidence"]
+
+
+def test_what_is_not_given_is_not_spelled_either(chat):
+    answers = Answers(chat.run, beam_size=3)
+    answers.bot.confidence = dataclasses.replace(answers.bot.confidence, threshold=1.0)
+    for can_ask in (True, False):
+        unsure = answers([Turn("user", "where is my lamp")], can_ask)
+        assert unsure["fallback"] is not None
+        assert unsure["attention"] == unsure["alternatives"] == []

@@ -1,3 +1,4 @@
+import itertools
 import json
 import threading
 import time
@@ -96,3 +97,20 @@ def test_an_empty_message_and_a_long_one_are_answered(server):
 def test_a_taken_port_is_told(server, chat):
     with pytest.raises(ValueError, match=f"port={PORT} is taken"):
         serve(chat.run, port=PORT)
+
+
+def test_streams_wait_for_each_other(server):
+    order = []
+
+    def ask(name: str) -> None:
+        body = json.dumps({"message": "where is my lamp " * 20, "stream": True}).encode()
+        with urllib.request.urlopen(urllib.request.Request(f"{URL}/reply", body)) as answer:
+            order.extend(name for line in answer if line.startswith(b"event:"))
+
+    threads = [threading.Thread(target=ask, args=(name,)) for name in "abc"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(order) == set("abc")
+    assert sum(before != after for before, after in itertools.pairwise(order)) == 2
