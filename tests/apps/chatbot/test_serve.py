@@ -1,9 +1,10 @@
-import itertools
 import json
 import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import uvicorn
@@ -15,24 +16,30 @@ PORT = 18522
 URL = f"http://127.0.0.1:{PORT}"
 
 
-@pytest.fixture(scope="module")
-def server(chat):
+@contextmanager
+def serving(answers: Answers, port: int) -> Iterator[str]:
     """The real server in a thread of its own."""
-    config = uvicorn.Config(make_server(Answers(chat.run)), port=PORT, log_level="warning")
+    config = uvicorn.Config(make_server(answers), port=port, log_level="warning")
     running = uvicorn.Server(config)
     thread = threading.Thread(target=running.run, daemon=True)
     thread.start()
     while not running.started:
         time.sleep(0.02)
-    yield URL
+    yield f"http://127.0.0.1:{port}"
     running.should_exit = True
     thread.join()
 
 
-def post(body: object) -> tuple[int, str]:
+@pytest.fixture(scope="module")
+def server(chat):
+    with serving(Answers(chat.run), PORT) as url:
+        yield url
+
+
+def post(body: object, url: str = URL) -> tuple[int, str]:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     try:
-        with urllib.request.urlopen(urllib.request.Request(f"{URL}/reply", data)) as answer:
+        with urllib.request.urlopen(urllib.request.Request(f"{url}/reply", data)) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -99,18 +106,25 @@ def test_a_taken_port_is_told(server, chat):
         serve(chat.run, port=PORT)
 
 
-def test_streams_wait_for_each_other(server):
-    order = []
+def test_streams_wait_for_each_other(chat, monkeypatch):
+    answers = Answers(chat.run)
+    stream, running, seen = answers.stream, [], []
 
-    def ask(name: str) -> None:
-        body = json.dumps({"message": "where is my lamp " * 20, "stream": True}).encode()
-        with urllib.request.urlopen(urllib.request.Request(f"{URL}/reply", body)) as answer:
-            order.extend(name for line in answer if line.startswith(b"event:"))
+    def slow(turns: list) -> Iterator:
+        running.append(1)
+        for piece in stream(turns):
+            seen.append(len(running))
+            time.sleep(0.05)
+            yield piece
+        running.pop()
 
-    threads = [threading.Thread(target=ask, args=(name,)) for name in "abc"]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert set(order) == set("abc")
-    assert sum(before != after for before, after in itertools.pairwise(order)) == 2
+    monkeypatch.setattr(answers, "stream", slow)
+    body = {"message": "where is my lamp", "stream": True}
+    with serving(answers, PORT + 1) as url:
+        threads = [threading.Thread(target=post, args=(body, url)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(seen) >= 3
+    assert set(seen) == {1}
