@@ -9,7 +9,7 @@ VERBS = {
     "evaluate": ("apps.chatbot.evaluate:evaluate", "score a run beside the baselines"),
     "compare": (
         "apps.chatbot.compare:compare",
-        "train and score rules, RNN, LSTM, GRU side by side",
+        "train and score rules, retrieval, RNN, LSTM, GRU, Transformer",
     ),
     "retrain": ("apps.chatbot.retrain:retrain", "go on learning from new dialogues"),
     "export": ("apps.chatbot.export:export", "write the ONNX encoder and decoder step"),

@@ -1,4 +1,4 @@
-"""Write a run's network as ONNX, and as int8 where that costs no quality."""
+"""Write a run's network as ONNX, and as int8 where that costs next to no quality."""
 
 import shutil
 from collections.abc import Sequence
