@@ -95,6 +95,15 @@ def num_stored(path: Path) -> int:
     return int(pq.read_metadata(path).num_rows)
 
 
+def has_intents(path: Path) -> bool:
+    """Whether any dialogue of a file has an intent; that column alone is read."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        batches = file.iter_batches(columns=["intent"])
+        return any(batch.column(0).null_count < batch.num_rows for batch in batches)
+
+
 @contextmanager
 def staged(path: Path) -> Iterator[Path]:
     """A folder that gets its name when the block has run to its end, and is gone if it fails.
