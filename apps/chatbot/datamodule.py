@@ -74,8 +74,7 @@ class ChatDataModule:
     No more than a few numbers a pair is held in memory, but for what `pairs` gives.
 
     Args:
-        folder: Holds `data/{train,validation,test}.parquet` and, but for older runs,
-            `data_report.json`.
+        folder: Holds `data/{train,validation,test}.parquet` and `data_report.json`.
         config: The choices.
         source_hash: SHA-256 of where the dialogues came from.
         tokenizer: A fitted one.
