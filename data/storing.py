@@ -32,7 +32,6 @@ class DialogueWriter:
         self._writer = pq.ParquetWriter(path, self._schema)
         self._rows: list[dict[str, Any]] = []
         self._characters = 0
-        self.count = 0
 
     def write(self, dialogue: Dialogue) -> None:
         """Add one; a row group goes to the disk when it is full."""
@@ -41,7 +40,6 @@ class DialogueWriter:
             {"dialogue_id": dialogue.dialogue_id, "intent": dialogue.intent, "turns": turns}
         )
         self._characters += sum(len(turn.text) for turn in dialogue.turns)
-        self.count += 1
         if self._characters >= _GROUP_CHARACTERS:
             self._flush()
 
