@@ -67,6 +67,10 @@ class TextConfig:
                 "be above 0 and leave a training part"
             )
 
+    def encode_source(self, tokenizer: Tokenizer, turns: Sequence[tuple[str, str]]) -> list[int]:
+        """Token ids of a context, cut to the limits."""
+        return tokenizer.encode_context(turns, self.context_turns, self.max_source_tokens)
+
 
 class ChatDataModule:
     """The three parts of a corpus, masked, in a folder, and their batches.
@@ -159,9 +163,7 @@ class ChatDataModule:
 
     def encode_source(self, turns: Sequence[tuple[str, str]]) -> list[int]:
         """Token ids of a context."""
-        return self.tokenizer.encode_context(
-            turns, self.config.context_turns, self.config.max_source_tokens
-        )
+        return self.config.encode_source(self.tokenizer, turns)
 
     def loader(self, part: str, seed: int) -> BatchLoader[Seq2SeqBatch]:
         """Batches of one part; the training part in a new order each epoch."""

@@ -84,13 +84,7 @@ def score_model(bot: Chatbot, pairs: Sequence[Pair], references: Sequence[str]) 
 
 def held_out(bot: Chatbot, pairs: Sequence[Pair], references: Sequence[str]) -> HeldOut:
     """The pairs, with their contexts as the chatbot reads them."""
-    return HeldOut(pairs, references, [encode_source(bot, pair) for pair in pairs])
-
-
-def encode_source(bot: Chatbot, pair: Pair) -> list[int]:
-    """The token ids of a pair's context as the chatbot reads it."""
-    limits = (bot.text.context_turns, bot.text.max_source_tokens)
-    return bot.tokenizer.encode_context(pair.context, *limits)
+    return HeldOut(pairs, references, [bot.encode_source(pair.context) for pair in pairs])
 
 
 def answer_all(bot: Chatbot, pairs: Sequence[Pair]) -> list[Reply]:
