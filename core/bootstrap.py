@@ -58,14 +58,13 @@ def resample(
     return score(np.concatenate(sums))
 
 
-def interval(scores: Float[np.ndarray, " R"], level: float = 0.95) -> list[float]:
-    """The percentile interval of resampled scores: its lower and its upper end.
+def interval(scores: Float[np.ndarray, " R"]) -> list[float]:
+    """The 95 % percentile interval of resampled scores: its lower and its upper end.
 
     Args:
         scores: What `resample` gave.
-        level: Share of the scores inside, between 0 and 1.
     """
-    ends = np.quantile(scores, [(1 - level) / 2, (1 + level) / 2])
+    ends = np.quantile(scores, [0.025, 0.975])
     return [float(end) for end in ends]
 
 

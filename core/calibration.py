@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+NUM_BINS = 10  # of the calibration error
+
 
 @dataclass(frozen=True)
 class Calibrator:
@@ -78,20 +80,20 @@ class Calibrator:
 
 
 def calibration_error(
-    probability: Float[np.ndarray, " N"], is_right: Bool[np.ndarray, " N"], num_bins: int = 10
+    probability: Float[np.ndarray, " N"], is_right: Bool[np.ndarray, " N"]
 ) -> float:
     """Expected calibration error: mean gap between what was said and what came.
 
-    Naeini et al. 2015, over bins of equal width, each weighed by its share of the examples.
+    Naeini et al. 2015, over NUM_BINS bins of equal width, each weighed by its share of the
+    examples.
 
     Args:
         probability: Said, 0 to 1.
         is_right: What came.
-        num_bins: At least 1.
     """
-    bins = np.minimum((probability * num_bins).astype(int), num_bins - 1)
+    bins = np.minimum((probability * NUM_BINS).astype(int), NUM_BINS - 1)
     gaps = [
         abs(probability[bins == number].sum() - is_right[bins == number].sum())
-        for number in range(num_bins)
+        for number in range(NUM_BINS)
     ]
     return float(sum(gaps) / len(probability))

@@ -1,7 +1,7 @@
 """What a dialogue is, and how it is masked."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -89,21 +89,9 @@ def mask_dialogue(dialogue: Dialogue) -> Dialogue:
     return Dialogue(masked_id(dialogue.dialogue_id), turns, intent, dialogue.part, table.values)
 
 
-def mask_dialogues(
-    dialogues: Iterable[Dialogue], advance: Callable[[int], None] | None = None
-) -> list[Dialogue]:
-    """Mask dialogues, each for itself.
-
-    Args:
-        dialogues: As they were said.
-        advance: Called with the number of dialogues done since the last call.
-    """
-    masked = []
-    for dialogue in dialogues:
-        masked.append(mask_dialogue(dialogue))
-        if advance is not None:
-            advance(1)
-    return masked
+def mask_dialogues(dialogues: Iterable[Dialogue]) -> list[Dialogue]:
+    """Mask dialogues, each for itself."""
+    return [mask_dialogue(dialogue) for dialogue in dialogues]
 
 
 def masked_id(dialogue_id: str) -> str:

@@ -88,18 +88,18 @@ QUESTIONS = (
     "ما هي عاصمة مصر",
     "भारत की राजधानी क्या है",
 )
+NUM_NOISE = 20  # lines of it in each half
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 
 
-def out_of_domain_messages(is_kept_back: bool, num_noise: int = 20) -> list[str]:
+def out_of_domain_messages(is_kept_back: bool) -> list[str]:
     """Questions about anything else, in a dozen languages, and keyboard noise.
 
     Args:
         is_kept_back: The half for measuring instead of the half for fitting.
-        num_noise: Lines of keyboard noise, at least 0.
     """
     generator = random.Random(f"noise {is_kept_back}")
-    noise = [_noise(generator) for _ in range(num_noise)]
+    noise = [_noise(generator) for _ in range(NUM_NOISE)]
     return [*QUESTIONS[int(is_kept_back) :: 2], *noise]
 
 

@@ -14,10 +14,19 @@ logger = logging.getLogger(__name__)
 MIN_WORDS = 8  # of an opening; shorter ones ("where is my order") come again in any corpus
 # Near-duplicates: Jaccard similarity of the sets of words of at least 4 / 5.
 _SHARE = (4, 5)
-# Han and Kana are written without spaces: each character counts as a word.
-_WORD = re.compile(
-    "[\u3041-\u30ff\u3400-\u9fff]|(?:[^\\W\\d_\u3041-\u30ff\u3400-\u9fff]|[\u0900-\u0963])+"
-)
+_UNSPACED = "\u3041-\u30ff\u3400-\u9fff"  # Han and Kana, written without spaces
+
+
+def word_pattern(left_out: str = "") -> str:
+    """A regular expression for a word; each character of Han and Kana counts as one.
+
+    Args:
+        left_out: What is in no word either, written as in a set of characters.
+    """
+    return rf"[{_UNSPACED}]|(?:[^\W{left_out}{_UNSPACED}]|[\u0900-\u0963])+"
+
+
+_WORD = re.compile(word_pattern(r"\d_"))
 
 
 def opening_words(masked: str) -> list[str]:

@@ -32,7 +32,6 @@ class DialogueWriter:
         self._writer = pq.ParquetWriter(path, self._schema)
         self._rows: list[dict[str, Any]] = []
         self._characters = 0
-        self.count = 0
 
     def write(self, dialogue: Dialogue) -> None:
         """Add one; a row group goes to the disk when it is full."""
@@ -41,7 +40,6 @@ class DialogueWriter:
             {"dialogue_id": dialogue.dialogue_id, "intent": dialogue.intent, "turns": turns}
         )
         self._characters += sum(len(turn.text) for turn in dialogue.turns)
-        self.count += 1
         if self._characters >= _GROUP_CHARACTERS:
             self._flush()
 
@@ -93,6 +91,15 @@ def num_stored(path: Path) -> int:
     import pyarrow.parquet as pq
 
     return int(pq.read_metadata(path).num_rows)
+
+
+def has_intents(path: Path) -> bool:
+    """Whether any dialogue of a file has an intent; that column alone is read."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        batches = file.iter_batches(columns=["intent"])
+        return any(batch.column(0).null_count < batch.num_rows for batch in batches)
 
 
 @contextmanager

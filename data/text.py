@@ -84,7 +84,7 @@ class Tokenizer:
         return int(found)
 
     def known(self, tokens: Iterable[str]) -> tuple[str, ...]:
-        """Those of these special tokens that the vocabulary has: an older run may lack some."""
+        """Those of these special tokens that the vocabulary has."""
         return tuple(token for token in tokens if self._inner.token_to_id(token) is not None)
 
     def encode_context(

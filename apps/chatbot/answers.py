@@ -12,8 +12,8 @@ from apps.chatbot.engines import Engine
 from apps.chatbot.handover import FallbackConfig, has_asked, transcript
 from apps.chatbot.inference import NO_REPLY, Chatbot, Reply, masked_live
 from core.runs import load_run
-from data.dialogues import Pair, Turn, reply_pairs
-from data.storing import read_dialogues
+from data.dialogues import Turn, reply_pairs
+from data.storing import has_intents, read_dialogues
 
 
 class Answers:
@@ -38,17 +38,16 @@ class Answers:
         self.bot = Chatbot.load(self.run, beam_size, engine)
         self.fallback = FallbackConfig(**self.run.config["fallback"])
 
-    @cached_property
-    def _pairs(self) -> list[Pair]:
-        return reply_pairs(read_dialogues(self.run.path / "data" / "train.parquet"))
+        self._train_part = self.run.path / "data" / "train.parquet"
 
     @cached_property
     def _training(self) -> TfidfRetrieval:
-        return TfidfRetrieval(self._pairs, self.bot.text.context_turns)
+        pairs = reply_pairs(read_dialogues(self._train_part))
+        return TfidfRetrieval(pairs, self.bot.text.context_turns)
 
     @cached_property
     def _has_intents(self) -> bool:
-        return any(pair.dialogue.intent is not None for pair in self._pairs)
+        return has_intents(self._train_part)
 
     def __call__(self, turns: Sequence[Turn], can_ask: bool = True) -> dict[str, Any]:
         """The reply with the keys of `reply --json`.

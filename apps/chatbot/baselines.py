@@ -12,9 +12,10 @@ from apps.chatbot import rules
 from core.progress import progress
 from data.dialogues import Pair, Turn
 from data.entities import PLACEHOLDER, unmask
+from data.splitting import word_pattern
 
 WITHOUT_TRAINING = ("rules", "most_frequent", "tfidf", "bm25")
-WORD = r"(?u)\b\w+\b"
+WORD = word_pattern()
 
 
 def context_text(turns: Sequence[Turn], num_turns: int) -> str:
@@ -69,14 +70,26 @@ class Retrieval:
 
 
 class TfidfRetrieval(Retrieval):
-    """Nearest by cosine of TF-IDF vectors over words and pairs of words."""
+    """Nearest by cosine of TF-IDF vectors over words and pairs of words.
+
+    What shares no word with any training context gets the first training pair.
+    """
 
     def _fit(self, texts: Sequence[str]) -> None:
         min_df = 2 if len(texts) > 50 else 1  # a corpus of a few pairs has no word twice
+        has_words = any(re.search(WORD, text) for text in texts)
         self._vectorizer = TfidfVectorizer(
-            ngram_range=(1, 2), min_df=min_df, sublinear_tf=True, token_pattern=WORD
+            ngram_range=(1, 2),
+            min_df=min_df,
+            sublinear_tf=True,
+            token_pattern=WORD,
+            vocabulary=None if has_words else [" "],  # sklearn refuses an empty one
         )
-        self._matrix = self._vectorizer.fit_transform(texts)
+        try:
+            self._matrix = self._vectorizer.fit_transform(texts)
+        except ValueError:  # no word stands in two contexts
+            self._vectorizer.set_params(min_df=1)
+            self._matrix = self._vectorizer.fit_transform(texts)
 
     def similar(self, context: Sequence[Turn], count: int) -> list[tuple[Pair, float]]:
         """The training pairs with the nearest contexts, and their cosines, 0 to 1, nearest first.

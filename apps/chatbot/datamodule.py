@@ -4,6 +4,7 @@ import logging
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -66,15 +67,18 @@ class TextConfig:
                 "be above 0 and leave a training part"
             )
 
+    def encode_source(self, tokenizer: Tokenizer, turns: Sequence[tuple[str, str]]) -> list[int]:
+        """Token ids of a context, cut to the limits."""
+        return tokenizer.encode_context(turns, self.context_turns, self.max_source_tokens)
+
 
 class ChatDataModule:
     """The three parts of a corpus, masked, in a folder, and their batches.
 
-    No more than a few numbers a pair is held in memory, but by `pairs`.
+    No more than a few numbers a pair is held in memory, but for what `pairs` gives.
 
     Args:
-        folder: Holds `data/{train,validation,test}.parquet` and, but for older runs,
-            `data_report.json`.
+        folder: Holds `data/{train,validation,test}.parquet` and `data_report.json`.
         config: The choices.
         source_hash: SHA-256 of where the dialogues came from.
         tokenizer: A fitted one.
@@ -159,9 +163,7 @@ class ChatDataModule:
 
     def encode_source(self, turns: Sequence[tuple[str, str]]) -> list[int]:
         """Token ids of a context."""
-        return self.tokenizer.encode_context(
-            turns, self.config.context_turns, self.config.max_source_tokens
-        )
+        return self.config.encode_source(self.tokenizer, turns)
 
     def loader(self, part: str, seed: int) -> BatchLoader[Seq2SeqBatch]:
         """Batches of one part; the training part in a new order each epoch."""
@@ -194,14 +196,14 @@ class ChatDataModule:
 
         Args:
             part: Which.
-            most: Of so many, taken from all over the part; None takes all.
+            most: Of so many, evenly spread over the pairs of the part; None takes all.
         """
         if most is None:
             return reply_pairs(self.dialogues(part))
-        count = num_stored(self.folder / "data" / f"{part}.parquet")
-        step = max(1, count // most)
-        chosen = (d for row, d in enumerate(self.dialogues(part)) if row % step == 0)
-        return reply_pairs(chosen)[:most]
+        count = sum(dialogue.num_pairs for dialogue in self.dialogues(part))
+        rows = {row * count // most for row in range(most)} if count > most else range(count)
+        pairs = chain.from_iterable(reply_pairs([dialogue]) for dialogue in self.dialogues(part))
+        return [pair for row, pair in enumerate(pairs) if row in rows]
 
 
 def _fitted(folder: Path, config: TextConfig) -> Tokenizer:

@@ -25,7 +25,15 @@ from core.progress import progress
 from core.runs import Run, champion
 from data.checking import load_dialogues, stream_dialogues
 from data.columns import ColumnsConfig
-from data.dialogues import Dialogue, Pair, mask_dialogues, masked_id, reply_pairs
+from data.data_report import dialogue_hash
+from data.dialogues import (
+    Dialogue,
+    Pair,
+    mask_dialogue,
+    mask_dialogues,
+    masked_id,
+    reply_pairs,
+)
 from data.entities import PLACEHOLDER
 from data.sources import source_hash
 from data.storing import read_dialogues
@@ -76,13 +84,7 @@ def score_model(bot: Chatbot, pairs: Sequence[Pair], references: Sequence[str]) 
 
 def held_out(bot: Chatbot, pairs: Sequence[Pair], references: Sequence[str]) -> HeldOut:
     """The pairs, with their contexts as the chatbot reads them."""
-    return HeldOut(pairs, references, [encode_source(bot, pair) for pair in pairs])
-
-
-def encode_source(bot: Chatbot, pair: Pair) -> list[int]:
-    """The token ids of a pair's context as the chatbot reads it."""
-    limits = (bot.text.context_turns, bot.text.max_source_tokens)
-    return bot.tokenizer.encode_context(pair.context, *limits)
+    return HeldOut(pairs, references, [bot.encode_source(pair.context) for pair in pairs])
 
 
 def answer_all(bot: Chatbot, pairs: Sequence[Pair]) -> list[Reply]:
@@ -188,10 +190,18 @@ def visible(dialogue: Dialogue) -> Dialogue:
 
 
 def raw_dialogues(source: str, columns: ColumnsConfig, kept: Iterable[Dialogue]) -> list[Dialogue]:
-    """The dialogues of a source that a run keeps masked, as they were said."""
-    wanted = {dialogue.dialogue_id for dialogue in kept}
-    found = stream_dialogues(source, columns)
-    return [dialogue for dialogue in found if masked_id(dialogue.dialogue_id) in wanted]
+    """The dialogues of a source that a run keeps masked, as they were said.
+
+    One that has the id of a kept dialogue and says anything else, masked, is passed over: the rows
+    of a table are numbered, and other rows may have taken their place.
+    """
+    wanted = {dialogue.dialogue_id: dialogue_hash(dialogue) for dialogue in kept}
+    return [
+        dialogue
+        for dialogue in stream_dialogues(source, columns)
+        if (name := masked_id(dialogue.dialogue_id)) in wanted
+        and dialogue_hash(mask_dialogue(dialogue)) == wanted[name]
+    ]
 
 
 def with_raw(dialogues: Sequence[Dialogue]) -> tuple[list[Pair], list[str]]:

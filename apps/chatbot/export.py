@@ -7,6 +7,7 @@ from typing import Any
 
 import sacrebleu
 
+from apps.chatbot.datamodule import ChatDataModule
 from apps.chatbot.engines import write_graphs, write_note
 from apps.chatbot.evaluate import answer_all, visible
 from apps.chatbot.inference import Chatbot
@@ -14,11 +15,10 @@ from core.cli import verb
 from core.exporting import quantize
 from core.onnx_engine import OnnxSeq2Seq, graph_files
 from core.runs import champion, load_run
-from data.dialogues import Pair, reply_pairs
-from data.storing import read_dialogues
+from data.dialogues import Pair
 
 MAX_CHRF_LOSS = 0.5
-MAX_PAIRS = 200  # validation replies that int8 is judged by
+MAX_PAIRS = 200  # validation replies, from all over the part, that int8 is judged by
 
 
 def summary(result: dict[str, Any]) -> str:
@@ -40,8 +40,8 @@ def export(run: Path | None = None, out: Path | None = None) -> dict[str, Any]:
     folder = opened.path / "onnx"
     bot = Chatbot.load(opened)
     note = write_graphs(opened, bot.model)
-    validation = read_dialogues(opened.path / "data" / "validation.parquet")
-    pairs = reply_pairs([visible(dialogue) for dialogue in validation])[:MAX_PAIRS]
+    validation = ChatDataModule.from_run(opened).pairs("validation", MAX_PAIRS)
+    pairs = [Pair(visible(pair.dialogue), pair.position) for pair in validation]
     int8 = add_int8(bot, folder, pairs)
     write_note(opened, {**note, "int8": int8})
     written = [*graph_files(folder), *(graph_files(folder, int8=True) if int8["kept"] else ())]

@@ -125,7 +125,7 @@ class Chatbot:
             ValueError: As for `reply`.
         """
         dialogue = masked_live(turns)
-        source = self._encode(dialogue, len(dialogue.turns))
+        source = self.encode_source(dialogue.turns)
         message = self.framed_message(dialogue.turns)
         is_shown = self.confidence is None or self.confidence.is_familiar(message)
         shown, found = "", [Hypothesis(0)]
@@ -164,7 +164,7 @@ class Chatbot:
         ends = [len(d.turns) for d in dialogues] if positions is None else positions
         found = self.search_all(dialogues, ends, batch_size, advance)
         return [
-            self._to_reply(hypotheses, self._encode(dialogue, end), dialogue, end)
+            self._to_reply(hypotheses, self.encode_source(dialogue.turns[:end]), dialogue, end)
             for hypotheses, dialogue, end in zip(found, dialogues, ends, strict=True)
         ]
 
@@ -176,7 +176,9 @@ class Chatbot:
         advance: Callable[[int], None] | None = None,
     ) -> list[list[Hypothesis]]:
         """What the search finds for each conversation, best first; arguments as for `reply_all`."""
-        sources = [self._encode(d, end) for d, end in zip(dialogues, positions, strict=True)]
+        sources = [
+            self.encode_source(d.turns[:end]) for d, end in zip(dialogues, positions, strict=True)
+        ]
         order = sorted(range(len(sources)), key=lambda row: len(sources[row]))
         found: dict[int, list[Hypothesis]] = {}
         for start in range(0, len(order), batch_size):
@@ -186,15 +188,14 @@ class Chatbot:
                 advance(len(rows))
         return [found[row] for row in range(len(sources))]
 
+    def encode_source(self, turns: Sequence[Turn]) -> list[int]:
+        """Token ids of a masked context as the network reads it."""
+        return self.text.encode_source(self.tokenizer, turns)
+
     def framed_message(self, turns: Sequence[Turn]) -> list[int]:
         """The last turn's token ids as the confidence reads them, as far as the network does."""
         ids = self.tokenizer.encode(turns[-1].text)[: self.text.max_source_tokens]
         return framed(ids, sum(turn.speaker == "user" for turn in turns) == 1)
-
-    def _encode(self, dialogue: Dialogue, end: int) -> list[int]:
-        return self.tokenizer.encode_context(
-            dialogue.turns[:end], self.text.context_turns, self.text.max_source_tokens
-        )
 
     def _search(self, sources: Sequence[list[int]]) -> list[list[Hypothesis]]:
         padded, lengths = pad_sources(sources)

@@ -20,11 +20,12 @@ def read_messages(path: Path) -> list[list[Turn]]:
         ValueError: A line that is not what it should be, or no line at all.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 ({error}); convert the file") from None
     found = []
-    for number, line in enumerate(lines, 1):
+    # `splitlines` would end a line at U+2028 too, which may stand in a JSON string as it is.
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         if path.suffix == ".jsonl":

@@ -1,9 +1,9 @@
 """Go on learning from new conversations; keep the old model unless the new one is better."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import asdict, replace
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from core.training import fit
 from data.checking import stream_dialogues
 from data.columns import ColumnsConfig
 from data.data_report import DataReport, dialogue_hash
-from data.dialogues import PARTS, Dialogue, mask_dialogue, reply_pairs
+from data.dialogues import PARTS, Dialogue, hash64, mask_dialogue, reply_pairs
 from data.preparing import SplitConfig
 from data.sources import source_hash
 from data.storing import num_stored
@@ -122,17 +122,31 @@ def _mixed(data: str, recipe: Recipe, old: ChatDataModule, run_dir: Path) -> Cha
 def _fresh(
     data: str, columns: ColumnsConfig, old: ChatDataModule, report: DataReport
 ) -> Iterator[Dialogue]:
-    """The new dialogues, masked, but for those that the run has seen in any part."""
-    seen = {dialogue_hash(dialogue) for part in PARTS for dialogue in old.dialogues(part)}
+    """The new dialogues, masked, but for those that the run has seen in any part.
+
+    One whose id the run has given to another gets a number behind it: ids stay unique.
+    """
+    said, taken = set(), set()
+    for known in (dialogue for part in PARTS for dialogue in old.dialogues(part)):
+        said.add(dialogue_hash(known))
+        taken.add(hash64(known.dialogue_id))
     read = fresh = 0
     for dialogue in map(mask_dialogue, stream_dialogues(data, columns, report.dropped)):
         read += 1
-        if dialogue_hash(dialogue) not in seen:
+        if dialogue_hash(dialogue) not in said:
             fresh += 1
-            yield replace(dialogue, part=None)
+            name = _free(dialogue.dialogue_id, taken)
+            taken.add(hash64(name))
+            yield replace(dialogue, dialogue_id=name, part=None)
     logger.info("%d of %d dialogues are new to the run", fresh, read)
     if fresh < 3:
         raise ValueError(f"{data}: {fresh} dialogues are new to the run; add at least 3")
+
+
+def _free(name: str, taken: Container[int]) -> str:
+    """The id, or where its hash is taken the first of `id (2)`, `id (3)` and so on that is not."""
+    names = chain([name], (f"{name} ({number})" for number in count(2)))
+    return next(free for free in names if hash64(free) not in taken)
 
 
 def _count(datamodule: ChatDataModule, part: str) -> int:

@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pyarrow.parquet as pq
 
 from data.dialogues import Dialogue, Turn, mask_dialogues
-from data.storing import read_dialogues, write_dialogues
+from data.storing import has_intents, read_dialogues, write_dialogues
 
 
 def dialogue(name, *texts):
@@ -30,3 +32,12 @@ def test_written_dialogues_are_read_back_without_the_values(tmp_path):
     for content in (path.read_bytes(), plain.read_bytes()):
         assert not any(value in content for value in (b"1234567", b"7654321", b"home.org"))
     assert b"<order_1>" in plain.read_bytes()
+
+
+def test_a_single_intent_among_many_is_found(tmp_path):
+    path = tmp_path / "train.parquet"
+    without = [dialogue(number, "hello", "hi") for number in range(600)]
+    write_dialogues(path, without)
+    assert not has_intents(path)
+    write_dialogues(path, [*without, replace(without[0], intent="greet")])
+    assert has_intents(path)

@@ -59,6 +59,28 @@ def test_bm25_learns_from_messages_without_a_word():
     assert Bm25Retrieval(training, 5).reply_all([pair("lamp", "")])[0] in ("oh", "well")
 
 
+@RETRIEVALS
+def test_each_character_of_a_language_without_spaces_is_a_word(kind):
+    things = [chr(0x4E00 + 7 * number) + chr(0x6200 + 5 * number) for number in range(60)]
+    training = [pair(f"我的{thing}在哪里", f"{thing}在路上") for thing in [*things, *things]]
+    asked = pair(f"请问{things[37]}到了吗", "")
+    assert kind(training, 5).reply_all([asked]) == [f"{things[37]}在路上"]
+
+
+def test_tfidf_learns_from_many_messages_that_share_no_word():
+    words = [f"{first}{second}" for first in "abcdefgh" for second in "ijklmnop"]
+    training = [pair(word, f"yes, {word}") for word in words]
+    assert TfidfRetrieval(training, 5).reply_all([pair("dk", "")]) == ["yes, dk"]
+
+
+@pytest.mark.parametrize("count", [1, 60])
+def test_tfidf_answers_the_first_reply_where_no_message_has_a_word(count):
+    training = [pair("\U0001f4a5" * (number + 1), f"oh {number}") for number in range(count)]
+    retrieval = TfidfRetrieval(training, 5)
+    assert retrieval.reply_all([pair("lamp", ""), pair("\U0001f4a5", "")]) == ["oh 0"] * 2
+    assert retrieval.similar([Turn("user", "lamp")], 3) == []
+
+
 def test_bm25_is_silent_on_standard_output_and_in_the_log(capfd, caplog):
     with caplog.at_level(logging.DEBUG):
         Bm25Retrieval(TRAINING, 5).nearest([[Turn("user", "")], [Turn("user", "lamp")]])

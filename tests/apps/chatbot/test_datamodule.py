@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -132,3 +133,19 @@ def test_some_pairs_come_from_all_over_a_part(tmp_path):
     few, everything = module.pairs("test", 10), module.pairs("test")
     assert len(few) == 10
     assert [pair.reply for pair in few] == [pair.reply for pair in everything][::4][:10]
+
+
+def test_some_pairs_of_long_dialogues_are_spread_evenly_over_the_pairs(tmp_path):
+    texts = [text for n in range(6) for text in (f"question {n}", f"answer {n}")]
+    turns = [{"speaker": ("user", "agent")[n % 2], "text": text} for n, text in enumerate(texts)]
+    parts = ["train", "validation", *["test"] * 250]
+    lines = [json.dumps({"turns": turns, "split": part}) for part in parts]
+    (tmp_path / "d.jsonl").write_text("\n".join(lines))
+    module = prepared(tmp_path / "d.jsonl", tmp_path / "run")
+    few, everything = module.pairs("test", 400), module.pairs("test")
+    assert len(few) == 400
+    rows = [everything.index(pair) for pair in few]
+    assert rows[0] == 0
+    assert {after - before for before, after in pairwise(rows)} == {3, 4}
+    assert rows[-1] >= len(everything) - 4
+    assert module.pairs("test", 5000) == everything

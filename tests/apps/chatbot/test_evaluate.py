@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import sacrebleu
 
-from apps.chatbot.evaluate import evaluate, score_model
+from apps.chatbot.evaluate import evaluate, raw_dialogues, score_model
 from apps.chatbot.evaluate_table import table
 from apps.chatbot.held_out import HeldOut, lead
 from apps.chatbot.inference import Chatbot, Reply
@@ -14,6 +14,7 @@ from core.cli import call
 from core.comparison import range_cell
 from core.runs import load_run
 from data.checking import load_dialogues
+from data.columns import ColumnsConfig
 from data.dialogues import Dialogue, Pair, Turn, mask_dialogues, reply_pairs
 
 TEXT_KEYS = {
@@ -79,6 +80,16 @@ def test_a_missing_source_is_replaced_by_the_masked_test_part(tmp_path, command,
     result = command("chatbot", "evaluate", "--run", tmp_path / "run", "--json")
     assert "gone or changed" in caplog.text
     assert json.loads(result.out)["num_pairs"] == kept["num_pairs"]
+
+
+def test_a_raw_dialogue_is_found_by_its_id_and_by_what_is_said_in_it(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("question,answer\norder A-12345,here\nhello,hi\n")
+    found = load_dialogues(str(path))
+    kept = mask_dialogues(found)
+    assert raw_dialogues(str(path), ColumnsConfig(), kept) == found
+    path.write_text("question,answer\norder A-12345,lost\nhello,hi\n")
+    assert raw_dialogues(str(path), ColumnsConfig(), kept) == found[1:]
 
 
 def pair(*turns):

@@ -7,7 +7,8 @@ from safetensors.torch import load_file, save_file
 
 from apps.chatbot import export as exporting
 from apps.chatbot.answers import Answers
-from core.runs import file_hash
+from apps.chatbot.datamodule import ChatDataModule
+from core.runs import file_hash, load_run
 from data.dialogues import Turn
 from tests.conftest import TINY_CHAT
 
@@ -60,6 +61,23 @@ def test_int8_is_kept_only_where_it_loses_little_chrf(run, command, monkeypatch,
     answered = command("chatbot", "reply", "where is my lamp", "--run", run, "--engine", "int8")
     assert answered.code == (0 if kept else 2)
     assert answered.out.strip() if kept else "holds no int8 graphs" in answered.err
+
+
+def test_int8_is_judged_by_replies_from_all_over_the_validation_part(run, command, monkeypatch):
+    monkeypatch.setattr(exporting, "MAX_PAIRS", 2)
+    judged = []
+
+    def watched(bot, folder, pairs):
+        judged.extend(pairs)
+        return {"kept": False, "reason": ""}
+
+    monkeypatch.setattr(exporting, "add_int8", watched)
+    assert command("chatbot", "export", "--run", run).code == 0
+    every = ChatDataModule.from_run(load_run(run, "chatbot")).pairs("validation")
+    assert len(every) > 3
+    ids = [pair.dialogue.dialogue_id for pair in (every[0], every[len(every) // 2])]
+    assert [pair.dialogue.dialogue_id for pair in judged] == ids
+    assert judged[0].dialogue.values["<order_1>"] == "<order_1>"
 
 
 def test_graphs_are_read_again_and_made_anew_only_where_they_do_not_belong(run):

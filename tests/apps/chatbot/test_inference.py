@@ -45,6 +45,11 @@ def test_reply_prints_one_json_object_with_every_key(chat, command):
         assert sum(item["weights"]) == pytest.approx(1, abs=1e-4)
 
 
+def test_the_training_part_is_not_read_where_it_has_no_intent_to_hint_at(chat, monkeypatch):
+    monkeypatch.setattr("apps.chatbot.answers.read_dialogues", lambda path: pytest.fail("read"))
+    assert Answers(chat.run)([Turn("user", "where is my lamp")])["intent_hint"] is None
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_even_random_weights_invent_no_number_and_show_no_placeholder(chat, seed):
     answers = Answers(chat.run)

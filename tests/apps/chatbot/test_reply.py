@@ -4,6 +4,8 @@ import json
 import pytest
 
 from apps.chatbot.handover import FallbackConfig
+from apps.chatbot.messages import read_messages
+from data.dialogues import Turn
 
 
 def test_a_file_of_messages_is_answered_line_by_line(chat, command, tmp_path):
@@ -29,6 +31,19 @@ def test_a_jsonl_file_may_hold_conversations(chat, command, tmp_path):
     result = command("chatbot", "reply", "--input", path, "--run", chat.run)
     assert result.code == 0
     assert len(result.out.strip().splitlines()) == 2
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\u0085", "\x0b", "\x1c"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_only_a_newline_ends_a_message(tmp_path, sign, end):
+    said = [f"where is{sign}my lamp", "thank you"]
+    plain, objects = tmp_path / "m.txt", tmp_path / "m.jsonl"
+    plain.write_bytes(end.join([*said, ""]).encode())
+    assert read_messages(plain) == [[Turn("user", text)] for text in said]
+    if sign >= " ":  # JSON itself refuses the others unescaped
+        lines = [json.dumps({"message": text}, ensure_ascii=False) for text in said]
+        objects.write_bytes(end.join(lines).encode())
+        assert read_messages(objects) == [[Turn("user", text)] for text in said]
 
 
 @pytest.mark.parametrize(

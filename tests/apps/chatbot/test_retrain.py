@@ -1,7 +1,9 @@
 import json
 
+from apps.chatbot.datamodule import ChatDataModule
 from core.nn.seq2seq import Seq2Seq
-from core.runs import file_hash
+from core.runs import file_hash, load_run
+from data.dialogues import PARTS
 from tests.conftest import TINY_CHAT, write_dialogues
 
 
@@ -41,3 +43,33 @@ def test_dialogues_that_the_run_knows_already_are_refused(chat, command):
     result = command("chatbot", "retrain", "--run", chat.run, "--data", chat.data)
     assert result.code == 2
     assert "0 dialogues are new" in result.err
+
+
+def write_table(path, word, count=40):
+    """Pairs of a question and an answer, a row each; ids are the rows."""
+    things = ("kettle", "phone", "lamp", "chair")
+    rows = [f"where is {word} {number} {things[number % 4]}" for number in range(count)]
+    path.write_text("question,answer\n" + "".join(f"{row},{row} is here\n" for row in rows))
+    return path
+
+
+def test_a_table_of_new_rows_under_the_same_name_is_not_mistaken_for_the_old_one(
+    tmp_path, command, caplog
+):
+    data = write_table(tmp_path / "week.csv", "old")
+    first, second = tmp_path / "runs" / "first", tmp_path / "runs" / "second"
+    words = ["--data", data, "--run", first, "--text.test_share", "0.3", *TINY_CHAT]
+    assert command("chatbot", "train", *words).code == 0
+    write_table(data, "new")
+    words = ["--data", data, "--run", first, "--out", second, "--epochs", 1]
+    assert command("chatbot", "retrain", *words).code == 0
+    module = ChatDataModule.from_run(load_run(second, "chatbot"))
+    ids = [dialogue.dialogue_id for part in PARTS for dialogue in module.dialogues(part)]
+    assert len(ids) == len(set(ids)) == 80
+    result = command("chatbot", "evaluate", "--run", second, "--json")
+    assert result.code == 0, result.err
+    scored = json.loads(result.out)
+    test = list(module.dialogues("test"))
+    assert scored["num_dialogues"] == len(test)
+    assert {one["question"] for one in scored["worst"]} <= {d.opening for d in test}
+    assert "gone or changed" in caplog.text
