@@ -162,7 +162,7 @@ class _Contest:
                 **self._keep(name, score_network(bot, self.test)).metrics,
                 "cpu_minutes": training["cpu_seconds"] / 60,
                 "steps": training["steps"],
-                **lag_metrics(bot.model.get_submodule("encoder"), bot.model.embedding(longest)),
+                **lag_metrics(bot.model.get_submodule("encoder"), bot.model.embed(longest)),
             }
             return sum(p.numel() for p in bot.model.parameters()), metrics
 

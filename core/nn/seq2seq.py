@@ -1,5 +1,6 @@
 """Encoder-decoder with attention: encode once, then decode step by step or all at once."""
 
+import math
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
@@ -100,6 +101,14 @@ class EncoderDecoder(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.output_bias = nn.Parameter(torch.zeros(vocab_size))
 
+    def embed(self, tokens: Int[Tensor, "B T"]) -> Float[Tensor, "B T E"]:
+        """Word vectors as the layers read them: times sqrt(E), Vaswani et al. 2017, section 3.4.
+
+        The output layer shares the embedding and wants it small, to begin with even scores; layers
+        that read it so small learn several times slower.
+        """
+        return self.embedding(tokens) * math.sqrt(self.config.embedding_size)
+
     def encode(
         self, source: Int[Tensor, "B S"], lengths: Int[Tensor, " B"]
     ) -> tuple[Memory, StackState]:
@@ -199,7 +208,7 @@ class Seq2Seq(EncoderDecoder):
         self, source: Int[Tensor, "B S"], lengths: Int[Tensor, " B"]
     ) -> tuple[Memory, StackState]:
         """Read the sources; arguments and results as in `EncoderDecoder.encode`."""
-        embedded = self.dropout(self.embedding(source))  # (B, S, E)
+        embedded = self.dropout(self.embed(source))  # (B, S, E)
         values = self.encoder(embedded, lengths)  # (B, S, M)
         valid_mask = real_positions(lengths, source.size(1))  # (B, S)
         keys = values
@@ -222,7 +231,7 @@ class Seq2Seq(EncoderDecoder):
             state, (count,) = state[:-1], state[-1]
             steps = torch.arange(tokens.size(1), device=tokens.device)
             positions = count.unsqueeze(1) + steps  # (B, T)
-        embedded = self.dropout(self.embedding(tokens))  # (B, T, E)
+        embedded = self.dropout(self.embed(tokens))  # (B, T, E)
         weights: Tensor | None
         if self.config.input_feeding:
             features, state, weights = self._decode_fed(embedded, state, memory, positions)

@@ -1,6 +1,5 @@
 """Transformers (Vaswani et al. 2017, arXiv:1706.03762) with the recurrent networks' interfaces."""
 
-import math
 from typing import cast
 
 import torch
@@ -67,9 +66,8 @@ class TransformerEncoder(nn.Module):
 class TransformerSeq2Seq(EncoderDecoder):
     """Transformer encoder and decoder with the tied embedding of `Seq2Seq`.
 
-    Embeddings are multiplied by sqrt(E) on the way in (section 3.4), so that positions do not
-    drown them. The decoder's state holds each layer's keys and values of the tokens read so far,
-    so that the cost of a step grows with their number and not with its square.
+    The decoder's state holds each layer's keys and values of the tokens read so far, so that the
+    cost of a step grows with their number and not with its square.
 
     Args:
         vocab_size: Tokens, PAD among them.
@@ -99,7 +97,7 @@ class TransformerSeq2Seq(EncoderDecoder):
         """
         _check_lengths(source, lengths)
         valid_mask = real_positions(lengths, source.size(1))
-        values = self.encoder(self._embed(source), valid_mask)  # (B, S, E)
+        values = self.encoder(self.embed(source), valid_mask)  # (B, S, E)
         layers = [layer.cross_attention.project(values) for layer in self._layers()]
         keys = torch.stack([torch.stack(layer, dim=1) for layer in layers], dim=1)
         empty = keys[:, 0, 0, :, :0]  # (B, N, 0, A)
@@ -113,7 +111,7 @@ class TransformerSeq2Seq(EncoderDecoder):
         The weights are the last layer's over the source, the mean over its heads.
         """
         before = state[0][0].size(2)
-        x = self._embed(tokens)
+        x = self.embed(tokens)
         x = self.dropout(x + sinusoidal_positions(before, x.size(1), x.size(2), x))  # (B, T, E)
         after: list[KeyValue] = []
         weights = None
@@ -123,9 +121,6 @@ class TransformerSeq2Seq(EncoderDecoder):
             x, cache, weights = layer(x, (own_keys, own_values), (keys, values), memory.valid_mask)
             after.append(cache)
         return self.norm(x), tuple(after), weights
-
-    def _embed(self, tokens: Tensor) -> Tensor:
-        return self.embedding(tokens) * math.sqrt(self.config.embedding_size)
 
     def _layers(self) -> list[DecoderLayer]:
         return cast(list[DecoderLayer], list(self.decoder))

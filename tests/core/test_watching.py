@@ -135,7 +135,7 @@ def test_a_decoder_is_watched_from_its_own_start_and_without_its_padding(cell: A
     total = int(LENGTHS[:SATURATION_ROWS].sum())
     for row in range(SATURATION_ROWS):
         length = int(LENGTHS[row])
-        x = model.embedding(batch.target[row : row + 1, :length])
+        x = model.embed(batch.target[row : row + 1, :length])
         start = tuple(part[row : row + 1] for part in state[0])
         outputs, _ = model.decoder.advance(x, (start,))
         for gate, share in gate_saturation(decoder, x, outputs, start[0]).items():
@@ -143,7 +143,7 @@ def test_a_decoder_is_watched_from_its_own_start_and_without_its_padding(cell: A
             expected[name] = expected.get(name, 0.0) + share * length / total
     assert watch.saturation() == pytest.approx(expected, abs=1e-5)
     longest = LENGTHS.argsort(descending=True, stable=True)
-    assert torch.equal(watch.inputs, model.embedding(batch.target[longest, :1]).detach())
+    assert torch.equal(watch.inputs, model.embed(batch.target[longest, :1]).detach())
 
 
 def test_a_decoder_that_is_stepped_token_by_token_is_left_out() -> None:

@@ -136,7 +136,7 @@ def test_the_decoder_starts_from_the_bridge_layer_after_layer() -> None:
     model = build({"cell": "lstm"})
     given = batch()
     _, state = model.encode(given.source, given.source_lengths)
-    values = model.encoder(model.embedding(given.source), given.source_lengths)
+    values = model.encoder(model.embed(given.source), given.source_lengths)
     flat = torch.tanh(model.bridge(model.encoder.last_state(values, given.source_lengths)))
     parts = flat.chunk(4, dim=-1)  # layer 0: h, c; layer 1: h, c
     for layer, pair in enumerate((parts[:2], parts[2:])):
