@@ -20,7 +20,10 @@ ENTITY_TYPES = (
 MAX_PER_TYPE = (
     6  # a seventh e-mail address of a dialogue becomes <email_x>, which is never put back
 )
+# What a tokenizer has one token for, beside the placeholders; in the order of their ids.
+CONTROL_TOKENS = ("<pad>", "<bos>", "<eos>", "<user>", "<agent>")
 PLACEHOLDER = re.compile(rf"<(?:{'|'.join(ENTITY_TYPES)})_(?:\d|x)>")
+_TYPED = re.compile(rf"{'|'.join(CONTROL_TOKENS)}|{PLACEHOLDER.pattern}")
 
 _STREET = (
     "street|st|road|rd|avenue|ave|lane|ln|drive|dr|boulevard|blvd|court|ct|way|place|close|"
@@ -136,9 +139,9 @@ class EntityTable:
         self._counts: dict[str, int] = {}
 
     def mask(self, text: str) -> str:
-        """Replace every entity; a placeholder typed literally loses its brackets first."""
-        while PLACEHOLDER.search(text):
-            text = PLACEHOLDER.sub(lambda match: match.group()[1:-1], text)
+        """Replace every entity; a placeholder or control token typed loses its brackets first."""
+        while _TYPED.search(text):
+            text = _TYPED.sub(lambda match: match.group()[1:-1], text)
         self._learn_names(text)
         parts: list[str] = []
         position = 0
