@@ -1,9 +1,17 @@
+import re
 import time
 from itertools import product
 
 import pytest
 
-from data.dialogues import Dialogue, Turn, mask_dialogue, mask_dialogues, reply_pairs
+from data.dialogues import (
+    Dialogue,
+    Turn,
+    mask_dialogue,
+    mask_dialogues,
+    masked_id,
+    reply_pairs,
+)
 
 
 def dialogue(name, *texts, part=None):
@@ -31,6 +39,30 @@ def test_pairs_are_the_agents_turns_that_follow_a_users():
     assert [pair.reply for pair in pairs] == ["3", "6"]
     assert [len(pair.context) for pair in pairs] == [3, 6]
     assert pairs[0].context == made.turns[:3]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "5551234567",
+        "15551234567",
+        "0612345678",
+        "chat_06 12.34-56 78_b",
+        "wa15551234567x",
+        "+49 170 1234567",
+        "555-123-4567",
+        "maria@x.com",
+        "4111-1111-1111-1111",
+    ],
+)
+def test_an_id_with_personal_data_is_hashed(name):
+    assert re.fullmatch("id-[0-9a-f]{16}", masked_id(name))
+    assert masked_id(name) == masked_id(name) != masked_id(f"{name}1")
+
+
+@pytest.mark.parametrize("name", ["chat 12", "123456789", "d.csv row 7", "2024-01-31 a 12345"])
+def test_another_id_stays(name):
+    assert masked_id(name) == name
 
 
 WORDS = ["".join(letters).capitalize() for letters in product("abcdefghijk", repeat=3)]
