@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from data.columns import PLACE, ColumnsConfig, with_turns
-from data.dialogues import Dialogue, Turn, check_characters, hash64
+from data.dialogues import Dialogue, Turn, check_characters, hash64, masked_id
 from data.sources import records
 
 logger = logging.getLogger(__name__)
@@ -75,20 +75,21 @@ def _name_the_second(source: str, columns: ColumnsConfig, repeated: set[int]) ->
         name = dialogue.dialogue_id
         if name in seen:
             raise ValueError(
-                f"{place}: conversation {name!r} begins again; sort the table, so that the rows of "
-                "a conversation stand together"
+                f"{place}: conversation {masked_id(name)!r} begins again; sort the table, so "
+                "that the rows of a conversation stand together"
                 if columns.is_long
-                else f"{place}: dialogue_id {name!r} comes twice; give each its own"
+                else f"{place}: dialogue_id {masked_id(name)!r} comes twice; give each its own"
             )
         seen.add(name)
 
 
 class _Check:
-    """Makes a dialogue of a record, or None where it is dropped."""
+    """Makes a dialogue of a record, or None where it is dropped; no message cites a value."""
 
     def __init__(self, columns: ColumnsConfig, dropped: Counter[str]) -> None:
         self._users = columns.roles(columns.user_roles)
         self._agents = columns.roles(columns.agent_roles)
+        self._column = columns.speaker or "speaker"
         self._dropped = dropped
 
     def __call__(self, row: Mapping[str, Any], place: str) -> Dialogue | None:
@@ -101,10 +102,12 @@ class _Check:
             return None
         dialogue_id = row.get("dialogue_id", place)
         if not isinstance(dialogue_id, (str, int)):
-            raise ValueError(f"{place}: 'dialogue_id' must be a string, got {dialogue_id!r}")
+            kind = type(dialogue_id).__name__
+            raise ValueError(f"{place}: 'dialogue_id' must be a string, not {kind}; mend the line")
         intent, part = row.get("intent"), row.get("split")
         if part is not None and not isinstance(part, str):
-            raise ValueError(f"{place}: 'split' must be a string, got {part!r}; mend or delete it")
+            kind = type(part).__name__
+            raise ValueError(f"{place}: 'split' must be a string, not {kind}; mend or delete it")
         check_characters(f"{dialogue_id} {intent}", f"{place}: 'dialogue_id' or 'intent'")
         return Dialogue(str(dialogue_id), turns, None if intent is None else str(intent), part)
 
@@ -137,7 +140,9 @@ class _Check:
             return "agent"
         if role == "system":
             return None
+        accepted = ", ".join(sorted(self._users | self._agents))
+        # The value itself may be a person's name: it is not for the log.
         raise ValueError(
-            f"{where}: speaker {name!r} is neither 'user' nor 'agent'; name it in "
+            f"{where}: {self._column!r} must be one of {accepted} or system; name others in "
             "--columns.user_roles or --columns.agent_roles"
         )

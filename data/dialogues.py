@@ -1,6 +1,7 @@
 """What a dialogue is, and how it is masked."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -8,6 +9,7 @@ from typing import NamedTuple
 from data.entities import EntityTable, mask_once
 
 PARTS = ("train", "validation", "test")
+_LONG_NUMBER = re.compile(r"\d(?:[-. ]?\d){9}")
 
 
 class Turn(NamedTuple):
@@ -95,8 +97,12 @@ def mask_dialogues(dialogues: Iterable[Dialogue]) -> list[Dialogue]:
 
 
 def masked_id(dialogue_id: str) -> str:
-    """An id as it may be written: one with an e-mail address, a phone or card number is hashed."""
-    if any(kind in ("email", "phone", "card") for _, _, kind in mask_once(dialogue_id)):
+    """An id as it may be written: hashed where an e-mail address, a phone or card number is in it.
+
+    Ten digits or more, with or without `-`, `.` or a space between them, may be a phone number.
+    """
+    is_personal = any(kind in ("email", "phone", "card") for _, _, kind in mask_once(dialogue_id))
+    if is_personal or _LONG_NUMBER.search(dialogue_id):
         return f"id-{hash64(dialogue_id):016x}"
     return dialogue_id
 

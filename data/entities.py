@@ -20,7 +20,11 @@ ENTITY_TYPES = (
 MAX_PER_TYPE = (
     6  # a seventh e-mail address of a dialogue becomes <email_x>, which is never put back
 )
+# What a tokenizer has one token for, beside the placeholders; in the order of their ids.
+CONTROL_TOKENS = ("<pad>", "<bos>", "<eos>", "<user>", "<agent>")
 PLACEHOLDER = re.compile(rf"<(?:{'|'.join(ENTITY_TYPES)})_(?:\d|x)>")
+_NAMES = "|".join(pattern[1:-1] for pattern in (*CONTROL_TOKENS, PLACEHOLDER.pattern))
+_TYPED = re.compile(rf"(?<!<)(<++)({_NAMES})(>+)")  # either, in one pair of brackets or more
 
 _STREET = (
     "street|st|road|rd|avenue|ave|lane|ln|drive|dr|boulevard|blvd|court|ct|way|place|close|"
@@ -86,16 +90,23 @@ def mask_once(text: str, known: KnownNames | None = None) -> list[tuple[int, int
         them holds five or more digits.
     """
     found: list[tuple[int, int, str]] = []
+    taken = bytearray(len(text))  # 1 at each character of what was found
     if "@" in text or any(map(str.isdigit, text)):
-        found = _find_by_pattern(text)
+        found = _find_by_pattern(text, taken)
     names = [*find_names(text), *(known.find(text) if known is not None else ())]
-    for start, end in names:
-        if not any(start < b and a < end for a, b, _ in found):
-            found.append((start, end, "name"))
+    found += [(start, end, "name") for start, end in names if _take(taken, start, end)]
     return sorted(found)
 
 
-def _find_by_pattern(text: str) -> list[tuple[int, int, str]]:
+def _take(taken: bytearray, start: int, end: int) -> bool:
+    """Whether a span was free; now it is taken."""
+    is_free = start < end and not any(taken[start:end])
+    if is_free:
+        taken[start:end] = b"\1" * (end - start)
+    return is_free
+
+
+def _find_by_pattern(text: str, taken: bytearray) -> list[tuple[int, int, str]]:
     found: list[tuple[int, int, str]] = []
     for kind, pattern in _PATTERNS:
         position = 0
@@ -111,7 +122,7 @@ def _find_by_pattern(text: str) -> list[tuple[int, int, str]]:
                 if kind != "number":  # the value may begin later within the match
                     position = match.start("value") + 1 if start > match.start() else position
                 continue
-            if start < end and not any(start < b and a < end for a, b, _ in found):
+            if _take(taken, start, end):
                 found.append((start, end, kind))
     return found
 
@@ -136,9 +147,8 @@ class EntityTable:
         self._counts: dict[str, int] = {}
 
     def mask(self, text: str) -> str:
-        """Replace every entity; a placeholder typed literally loses its brackets first."""
-        while PLACEHOLDER.search(text):
-            text = PLACEHOLDER.sub(lambda match: match.group()[1:-1], text)
+        """Replace every entity; a placeholder or control token typed loses its brackets first."""
+        text = _TYPED.sub(_without_pairs, text)
         self._learn_names(text)
         parts: list[str] = []
         position = 0
@@ -164,6 +174,13 @@ class EntityTable:
             if count <= MAX_PER_TYPE:
                 self.values[name] = value
         return self._known[key]
+
+
+def _without_pairs(typed: re.Match[str]) -> str:
+    """The name that stands in brackets, with those of them that have no partner."""
+    opening, name, closing = typed.groups()
+    num_pairs = min(len(opening), len(closing))
+    return str(opening[num_pairs:] + name + closing[num_pairs:])
 
 
 def _mask_leftovers(text: str, table: EntityTable) -> str:

@@ -35,10 +35,16 @@ _EAST_ASIAN = tuple(
         r"(?=(?:입니다|이에요|예요|이예요|에요|이고|이며|이라고|라고|이야|야|요)?(?:[\s.,!?]|$))",
         r"저는 ?(?P<name>[가-힣]{2,4}?)(?=(?:이)?라고 (?:합니다|해요|하는데))",
         r"名前は ?(?P<name>[\u3041-\u30ff\u3400-\u9fff々 ]{1,10}?)"
-        r"(?=(?:です|と申します|といいます|と言います|[、。！,.]|$))",
-        r"(?:我叫|我的名字[是叫]|我姓名是) ?(?P<name>[\u3400-\u9fff·]{2,4})(?=[，。！？,.!?\s]|$)",
+        r"(?=(?:です|と申します|といいます|と言います|[^\w ]|$))",
+        r"(?:我叫|我的名字[是叫]|我姓名是) ?(?P<name>[\u3400-\u9fff·]{2,4})(?!\w)",
     )
 )
+# Han, Kana and Hangul have no spaces around names: particles, titles and greetings touch them.
+_UNSPACED = r"가-힣\u3005\u3041-\u30ff\u3400-\u9fff"
+_INSIDE = re.compile(rf"[^\W{_UNSPACED}]")  # of a word of another script
+_START = re.compile(rf"[{_UNSPACED}]|(?<!{_INSIDE.pattern}){_INSIDE.pattern}")  # of a mention
+_ALONE = re.compile(r"(?<!\w)\w(?:(?!\w)|(?=[가-힣\u3041-\u30ff様]))")  # of one character
+_MAX_LENGTH = 60  # of a name that is looked for, in characters
 _QUICK = re.compile(
     r"name|nombre|called|this is|llamo|hei(?:ß|ss)e|appelle|mon nom|chamo|nome|chiamo|зовут|"
     r"имя|اسمي|नाम|이름|성함|라고|名前|我叫|名字|姓名",
@@ -154,29 +160,45 @@ class KnownNames:
 
     def __init__(self) -> None:
         self._people: dict[str, str] = {}  # what may be said, in lower case -> the whole name
-        self._pattern: re.Pattern[str] | None = None
+        self._lengths: set[int] = set()  # of what may be said
 
     def add(self, name: str) -> None:
         """Know a name, and each of its words of three letters or more."""
         name = " ".join(name.split())
+        words = [word for word in name.split() if len(word) > 2 or not word.isascii()]
         self._people[name.lower()] = name
-        for word in name.split():
-            if len(word) > 2 or not word.isascii():
-                self._people.setdefault(word.lower(), name)
-        said = sorted(self._people, key=len, reverse=True)
-        forms = "|".join(re.escape(form).replace(r"\ ", r"\s+") for form in said)
-        # Korean and Japanese write particles and titles onto the name.
-        self._pattern = re.compile(rf"(?<!\w)(?:{forms})(?:(?!\w)|(?=[가-힣\u3041-\u30ff]))", re.I)
+        for word in words:
+            self._people.setdefault(word.lower(), name)
+        self._lengths.update(n for n in map(len, (name, *words)) if n <= _MAX_LENGTH)
 
     def find(self, text: str) -> list[tuple[int, int]]:
         """Start and end of every mention; of common words, those capitalised mid-sentence."""
-        if self._pattern is None:
+        if not self._people:
             return []
-        return [
-            match.span()
-            for match in self._pattern.finditer(text)
-            if match.group().lower() not in _COMMON["en"] or _is_a_name_here(text, match)
-        ]
+        said = re.sub(r"\s+", " ", text)
+        places = [match.start() for match in re.finditer(r"\S|(?<!\s)\s", text)]
+        lengths = sorted(self._lengths, reverse=True)
+        found: list[tuple[int, int]] = []
+        end = 0
+        for start in (match.start() for match in _START.finditer(said)):
+            if start < end:
+                continue
+            ends = (start + length for length in lengths)
+            end = next((stop for stop in ends if self._is_said(said, start, stop)), end)
+            if end > start:
+                found.append((places[start], places[end - 1] + 1))
+        return found
+
+    def _is_said(self, text: str, start: int, stop: int) -> bool:
+        """Whether a known name stands here, given that one may begin here."""
+        name = text[start:stop]
+        if stop > len(text) or name.lower() not in self._people:
+            return False
+        if len(name) == 1:
+            return _ALONE.match(text, start) is not None
+        if name.lower() in _COMMON["en"] and not _is_a_name_here(text, start):
+            return False
+        return _INSIDE.match(name[-1]) is None or _INSIDE.match(text, stop) is None
 
     def whole(self, mention: str) -> str:
         """The whole name behind a mention; the mention itself where it is not known."""
@@ -184,6 +206,6 @@ class KnownNames:
         return self._people.get(mention.lower(), mention)
 
 
-def _is_a_name_here(text: str, match: re.Match[str]) -> bool:
-    before = text[: match.start()].rstrip()
-    return match.group()[0].isupper() and bool(before) and before[-1] not in ".!?"
+def _is_a_name_here(text: str, start: int) -> bool:
+    before = text[max(0, start - 2) : start].rstrip()  # spaces are single
+    return text[start].isupper() and bool(before) and before[-1] not in ".!?"

@@ -8,6 +8,7 @@ import torch
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from core.batch import BOS_ID, EOS_ID, PAD_ID, Seq2SeqBatch
+from data.entities import CONTROL_TOKENS
 
 SPEAKER_TOKENS = {"user": "<user>", "agent": "<agent>"}
 
@@ -30,13 +31,12 @@ class Tokenizer:
         Args:
             texts: The training part, and nothing else.
             vocab_size: Most tokens, specials and the 256 bytes among them.
-            special_tokens: Strings that are one token each, beside `<pad> <bos> <eos>` and the
-                speaker tokens.
+            special_tokens: Strings that are one token each, beside the control tokens.
 
         Raises:
             ValueError: A vocabulary too small for the bytes and the special tokens.
         """
-        specials = ["<pad>", "<bos>", "<eos>", *SPEAKER_TOKENS.values(), *special_tokens]
+        specials = [*CONTROL_TOKENS, *special_tokens]
         if vocab_size < 256 + len(specials):
             raise ValueError(
                 f"vocab_size={vocab_size} must be at least {256 + len(specials)}: 256 bytes and "
@@ -69,7 +69,7 @@ class Tokenizer:
         return int(self._inner.get_vocab_size())
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of a text; special tokens in it become one id each."""
+        """Token ids of a masked text; special tokens in it become one id each."""
         return list(self._inner.encode(text, add_special_tokens=False).ids)
 
     def decode(self, ids: Sequence[int]) -> str:

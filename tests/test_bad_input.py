@@ -26,7 +26,7 @@ CHAT_FILES = {
     "keys.jsonl": (jsonl({"messages": []}), "keys.jsonl line 1: no column 'question'"),
     "speaker.jsonl": (
         jsonl(dialogue(1, [{"speaker": "alien", "text": "x"}])),
-        "speaker.jsonl line 1, turn 1: speaker 'alien'",
+        "speaker.jsonl line 1, turn 1: 'speaker' must be one of",
     ),
     "number.jsonl": (
         jsonl(dialogue(1, [{"speaker": "user", "text": 5}])),

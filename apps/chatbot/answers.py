@@ -93,8 +93,10 @@ class Answers:
                 {"question": pair.context[-1].text, "reply": pair.reply, "similarity": cosine}
                 for pair, cosine in found[: self.num_similar]
             ]
+        given = asdict(reply)
+        del given["masked"]  # for reports alone
         result = {
-            **asdict(reply),
+            **given,
             "fallback": None,
             "intent_hint": hint,
             "similar": similar,

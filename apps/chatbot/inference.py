@@ -28,6 +28,7 @@ class Reply:
 
     Attributes:
         text: The model's words, the user's own numbers put back.
+        masked: The same with the placeholders in it; empty where the text is withheld.
         confidence: The chance that it says what an agent would have said, 0 to 1.
         handoff: Whether a person had better answer.
         source_tokens: The context as the model read it.
@@ -36,6 +37,7 @@ class Reply:
     """
 
     text: str
+    masked: str
     confidence: float
     handoff: bool
     source_tokens: list[str]
@@ -43,7 +45,7 @@ class Reply:
     alternatives: list[str]
 
 
-NO_REPLY = Reply("", 0.0, True, [], [], [])  # to an empty message
+NO_REPLY = Reply("", "", 0.0, True, [], [], [])  # to an empty message
 
 
 class Chatbot:
@@ -216,8 +218,7 @@ class Chatbot:
         return lambda row, tokens: self._forbidden(known[row], tokens)
 
     def _spoken(self, hypothesis: Hypothesis, values: Mapping[str, str]) -> str:
-        text = unmask(self.tokenizer.decode(hypothesis.tokens), values)
-        return "".join(character for character in text if character.isprintable()).strip()
+        return _printable(unmask(self.tokenizer.decode(hypothesis.tokens), values))
 
     def _sureness(self, best: Hypothesis, turns: Sequence[Turn]) -> float:
         if self.confidence is None:
@@ -241,6 +242,7 @@ class Chatbot:
         ]
         return Reply(
             text=text if is_safe else "",
+            masked=_printable(self.tokenizer.decode(best.tokens)) if is_safe else "",
             confidence=confidence,
             handoff=not is_safe or self._is_unsure(confidence),
             source_tokens=[self._piece(token) for token in source],
@@ -255,6 +257,10 @@ def _is_safe(text: str, values: Mapping[str, str]) -> bool:
         any(text[start:stop] in value for value in values.values())
         for start, stop, _ in mask_once(text)
     )
+
+
+def _printable(text: str) -> str:
+    return "".join(character for character in text if character.isprintable()).strip()
 
 
 def masked_live(turns: Sequence[Turn]) -> Dialogue:

@@ -1,7 +1,6 @@
 """Scores that the replies alone give: overlap, entities, parts, and which were worst."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 from apps.chatbot.inference import Reply
 from core.text_metrics import Counts, distinct_n, overlap_score, repetition_rate
 from data.dialogues import Pair
-from data.entities import PLACEHOLDER, EntityTable, mask_once
+from data.entities import PLACEHOLDER, mask_once
 
 LENGTHS = ("short", "middle", "long")
 TURNS = ("first", "second", "third", "later")
@@ -109,23 +108,10 @@ def worst_replies(
     return [
         {
             "question": pairs[row].context[-1].text,
-            "reply": mask_reply(replies[row].text, pairs[row].dialogue.values),
+            "reply": replies[row].masked,
             "reference": pairs[row].reply,
             "chrf": float(chrf[row]),
             "confidence": replies[row].confidence,
         }
         for row in order
     ]
-
-
-def mask_reply(text: str, values: Mapping[str, str]) -> str:
-    """A reply with the placeholders in it again.
-
-    Args:
-        text: With the user's own entities put back.
-        values: What stands behind each placeholder of the dialogue.
-    """
-    names = {value: name for name, value in values.items()}
-    longest_first = "|".join(re.escape(value) for value in sorted(names, key=len, reverse=True))
-    parts = re.split(rf"(?<!\w)({longest_first})(?!\w)", text) if names else [text]
-    return "".join(names[part] if part in names else EntityTable().mask(part) for part in parts)

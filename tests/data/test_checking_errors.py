@@ -51,8 +51,16 @@ def with_turn(**turn):
         ("null", "line 2: a JSON object with 'turns' is expected, not NoneType", ""),
         (with_turn(text="x"), "line 2, turn 3: needs 'speaker' and 'text'", "mend the line"),
         (with_turn(speaker="user"), "line 2, turn 3: needs 'speaker' and 'text'", "mend the line"),
-        (with_turn(speaker="alien", text="x"), "line 2, turn 3: speaker 'alien'", "agent_roles"),
-        (with_turn(speaker=["user"], text="x"), "line 2, turn 3: speaker", "--columns.user_roles"),
+        (
+            with_turn(speaker="alien", text="x"),
+            "line 2, turn 3: 'speaker' must be one of",
+            "agent_roles",
+        ),
+        (
+            with_turn(speaker=["user"], text="x"),
+            "turn 3: 'speaker' must be",
+            "--columns.user_roles",
+        ),
         (with_turn(speaker="user", text=5), "line 2, turn 3: 'text' must be a string, not int", ""),
         (with_turn(speaker="user", text=["x"]), "line 2, turn 3: 'text' must be a string", ""),
         ('{"turns": "hi"}', "line 2: 'turns' must be a list", "mend the line"),
@@ -64,8 +72,8 @@ def with_turn(**turn):
             "--columns.question",
         ),
         (GOOD, "line 2: dialogue_id 'a' comes twice", "give each its own"),
-        (json.dumps(record(1.5)), "line 2: 'dialogue_id' must be a string, got 1.5", ""),
-        (json.dumps(record(None)), "line 2: 'dialogue_id' must be a string, got None", ""),
+        (json.dumps(record(1.5)), "line 2: 'dialogue_id' must be a string, not float", ""),
+        (json.dumps(record(None)), "line 2: 'dialogue_id' must be a string, not NoneType", ""),
         (json.dumps(record("b", split=["test"])), "line 2: 'split'", ""),
         (json.dumps(record("b", "cut emoji \ud83d", "ok")), "line 2", ""),
         ("[" * 100_000, "line 2: not JSON", "mend or delete the line"),
@@ -77,6 +85,32 @@ def test_a_wrong_line_is_named_with_file_line_and_remedy(tmp_path, line, problem
     assert f"d.{ending} line 2" in message
     assert problem in message
     assert remedy in message
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        with_turn(speaker="Maria Lopez", text="x"),
+        json.dumps(record(["Maria Lopez"])),
+        json.dumps(record("b", split={"of": "Maria Lopez"})),
+        json.dumps(record("maria@x.com")),
+    ],
+    ids=["speaker", "id", "split", "repeated id"],
+)
+def test_no_message_holds_personal_data(tmp_path, line):
+    before = json.dumps(record("maria@x.com"))
+    message = refusal(write(tmp_path / "d.jsonl", GOOD, before, line))
+    assert "d.jsonl line 3" in message
+    assert "maria" not in message.lower()
+
+
+def test_no_message_of_a_long_table_holds_personal_data(tmp_path):
+    rows = ["5551234567,user,hi", "5551234567,agent,yes", "2,user,hi", "2,agent,yes"]
+    path = write(tmp_path / "d.csv", "chat,who,text", *rows, *rows)
+    columns = ColumnsConfig(conversation="chat", speaker="who", text="text")
+    message = refusal(path, columns=columns)
+    assert "conversation 'id-" in message
+    assert "5551234567" not in message
 
 
 def test_an_id_that_comes_twice_in_two_files_is_refused(tmp_path):

@@ -4,6 +4,7 @@ import re
 import pytest
 
 from data.entities import (
+    CONTROL_TOKENS,
     ENTITY_TYPES,
     MAX_PER_TYPE,
     PLACEHOLDER,
@@ -175,6 +176,20 @@ def test_a_placeholder_that_somebody_typed_is_none(literal):
 
 def test_a_placeholder_that_appears_when_another_is_taken_out_is_none():
     assert not PLACEHOLDER.search(EntityTable().mask("is it <<order_1>> or <or<order_1>der_1>"))
+
+
+@pytest.mark.parametrize("literal", CONTROL_TOKENS)
+def test_a_control_token_that_somebody_typed_is_none(literal):
+    name = literal[1:-1]
+    typed = f"is {literal}x <{literal}> <<{literal}{name}> or <{name}{literal}> a token?"
+    masked = EntityTable().mask(typed)
+    assert not any(token in masked for token in CONTROL_TOKENS)
+    assert re.sub("[<>]", "", masked) == re.sub("[<>]", "", typed)
+
+
+@pytest.mark.parametrize("text", ["a < b", "<b>bold</b>", "<EOS>", "< eos >", "</user>", "<3 > <"])
+def test_other_angle_brackets_stay(text):
+    assert EntityTable().mask(text) == text
 
 
 def test_unknown_placeholders_are_dropped_from_replies():

@@ -78,6 +78,30 @@ def test_titles_behind_korean_names_stay():
     assert table.mask("김민수님, 확인했습니다") == "<name_1>님, 확인했습니다"
 
 
+@pytest.mark.parametrize(
+    ("introduction", "said", "masked"),
+    [
+        ("我叫王小明…", "王小明先生您好 尊敬的王小明", "<name_1>先生您好 尊敬的<name_1>"),
+        ("我叫王小明。", "收到 A1王小明B2", "收到 A1<name_1>B2"),
+        ("名前は田中です", "お待たせしました田中様", "お待たせしました<name_1>様"),
+        ("名前は田中 太郎です", "太郎様と田中  太郎様", "<name_1>様と<name_1>様"),
+        ("제 이름은 김민수입니다", "안녕하세요김민수고객님", "안녕하세요<name_1>고객님"),
+        ("my name is 王小明", "尊敬的王小明先生", "尊敬的<name_1>先生"),
+        ("my name is John", "尊敬的John先生, Johnson", "尊敬的<name_1>先生, Johnson"),
+        ("名前は林です", "林様、林さん、森林の林道", "<name_1>様、<name_1>さん、森林の林道"),
+    ],
+)
+def test_a_name_is_masked_where_the_script_leaves_no_space_around_it(introduction, said, masked):
+    table = EntityTable([introduction, said])
+    assert "<name_1>" in table.mask(introduction)
+    assert table.mask(said) == masked
+
+
+def test_a_name_is_masked_whatever_space_stands_in_it():
+    table = EntityTable(["my name is Bo Li"])
+    assert table.mask("  thanks,\nBo \n Li  !") == "  thanks,\n<name_1>  !"
+
+
 def test_of_a_long_run_of_uncommon_words_the_first_is_taken():
     masked = EntityTable().mask("my name is john kettles jugs spoons")
     assert masked == "my name is <name_1> kettles jugs spoons"

@@ -6,7 +6,7 @@ import torch
 
 from core.batch import BOS_ID, EOS_ID, PAD_ID
 from data.checking import load_dialogues
-from data.dialogues import mask_dialogues, reply_pairs
+from data.dialogues import Dialogue, Turn, mask_dialogues, reply_pairs
 from data.entities import placeholders
 from data.text import SPEAKER_TOKENS, Tokenizer, bucketed_batches, pad_batch, padding_share
 
@@ -50,6 +50,16 @@ def test_special_tokens_are_one_id_each_also_inside_a_text(tokenizer):
     assert len(set(ids)) == len(specials)
     assert [tokenizer.encode(token) for token in specials] == [[number] for number in ids]
     assert tokenizer.token_id("<order_1>") in tokenizer.encode("is x<order_1>y late?")
+
+
+def test_no_special_token_that_a_customer_typed_is_read_as_one(tokenizer):
+    specials = ["<pad>", "<bos>", "<eos>", *SPEAKER_TOKENS.values(), *placeholders()]
+    typed = tuple(
+        Turn(speaker, f"{token} x{token}") for token in specials for speaker in ("user", "agent")
+    )
+    (masked,) = mask_dialogues([Dialogue("a", typed)])
+    read = {number for turn in masked.turns for number in tokenizer.encode(turn.text)}
+    assert not read & {tokenizer.token_id(token) for token in specials}
 
 
 def test_an_unknown_special_token_is_named(tokenizer):

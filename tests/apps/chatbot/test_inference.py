@@ -17,8 +17,9 @@ from apps.chatbot.constraints import MAX_PLAIN_DIGITS, ForbiddenTokens
 from apps.chatbot.datamodule import ChatDataModule
 from apps.chatbot.handover import FallbackConfig
 from apps.chatbot.inference import Chatbot
+from core.decoding import Hypothesis
 from core.runs import load_run
-from data.dialogues import Turn
+from data.dialogues import Dialogue, Turn, mask_dialogue
 from data.entities import PLACEHOLDER, placeholders
 from data.text import Tokenizer
 
@@ -67,14 +68,34 @@ def test_even_random_weights_invent_no_number_and_show_no_placeholder(chat, seed
 def test_a_number_is_given_back_as_the_user_wrote_it(chat):
     answers = Answers(chat.run)
     bot = answers.bot
-    ids = bot.tokenizer.encode("your phone from order <order_1> is here")
-    from core.decoding import Hypothesis
-    from data.dialogues import Dialogue, mask_dialogues
-
-    dialogue = mask_dialogues([Dialogue("d", (Turn("user", "order a-00123 please"),))])[0]
-    found = [Hypothesis(0, tuple(ids), -1.0, ())]
-    reply = bot._to_reply(found, bot.tokenizer.encode("x"), dialogue, 1)
+    reply = said(bot, "order a-00123 please", "your phone from order <order_1> is here")
     assert "a-00123" in reply.text
+
+
+def said(bot, message, masked):
+    """The reply that a search makes which found this masked text."""
+    dialogue = mask_dialogue(Dialogue("d", (Turn("user", message),)))
+    found = [Hypothesis(0, tuple(bot.tokenizer.encode(masked)), -1.0, ())]
+    return bot._to_reply(found, bot.tokenizer.encode("x"), dialogue, 1)
+
+
+@pytest.mark.parametrize(
+    ("message", "masked", "text"),
+    [
+        ("제 이름은 김민수입니다", "<name_1>님 안녕하세요", "김민수님 안녕하세요"),
+        ("名前は田中です", "田は <name_1>様", "田は 田中様"),
+        ("My name is Will", "Will it come, <name_1>?\x07", "Will it come, Will?"),
+        ("where is it", "order <order_1> and 12345678", ""),
+    ],
+)
+def test_a_reply_keeps_its_masked_text_for_reports_unless_it_is_withheld(
+    chat, message, masked, text
+):
+    answers = Answers(chat.run)
+    reply = said(answers.bot, message, masked)
+    assert reply.text == text
+    assert reply.masked == (masked.rstrip("\x07") if text else "")
+    assert "masked" not in answers([Turn("user", message)])
 
 
 def test_a_placeholder_that_the_context_lacks_is_forbidden():
