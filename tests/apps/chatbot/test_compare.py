@@ -139,7 +139,7 @@ def test_the_gradient_is_the_trained_encoders_on_the_ends_of_long_sources(compar
     bot, datamodule = Chatbot.load(run), ChatDataModule.from_run(run)
     sources = [datamodule.encode_source(pair.context) for pair in datamodule.pairs("test")]
     tokens = HeldOut([], [], sources).long_sources()
-    expected = lag_metrics(bot.model.encoder, bot.model.embedding(tokens))["gradient_by_lag"]
+    expected = lag_metrics(bot.model.encoder, bot.model.embed(tokens))["gradient_by_lag"]
     for state in ("hidden", "cell"):
         assert row["metrics"]["gradient_by_lag"][state] == pytest.approx(expected[state])
 
