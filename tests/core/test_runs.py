@@ -15,6 +15,7 @@ from core.modules import ForecastModule
 from core.nn.forecaster import LEVELS, ForecasterConfig
 from core.optim import OptimConfig
 from core.runs import (
+    FORMAT_VERSION,
     begin_run,
     champion,
     load_run,
@@ -147,7 +148,7 @@ def test_another_apps_run_is_refused(tmp_path: Path) -> None:
 def test_another_format_version_is_refused(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
     change_manifest(run, format_version=1)
-    with pytest.raises(ValueError, match="run format 1, this version reads 2"):
+    with pytest.raises(ValueError, match=f"run format 1, this version reads {FORMAT_VERSION}"):
         load_run(run, "chatbot")
 
 
