@@ -43,7 +43,7 @@ class Choices:
     model: Seq2SeqConfig
     trainer: TrainerConfig
     label_smoothing: float = 0.1
-    ties_embeddings: bool = True
+    network: type[Seq2Seq] = Seq2Seq
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,18 @@ class Untied(Seq2Seq):
         return nn.functional.linear(features, self.output_weight, self.output_bias)
 
 
+class Unscaled(Seq2Seq):
+    """An encoder-decoder whose layers read the word vectors as small as the output layer does."""
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Word vectors as they are."""
+        return self.embedding(tokens)
+
+
 VARIANTS: Mapping[str, Callable[[Choices], Choices]] = {
     "as it is": lambda own: own,
-    "output layer of its own": lambda own: replace(own, ties_embeddings=False),
+    "output layer of its own": lambda own: replace(own, network=Untied),
+    "word vectors not scaled": lambda own: replace(own, network=Unscaled),
     "input feeding": lambda own: replace(own, model=replace(own.model, input_feeding=True)),
     "no label smoothing": lambda own: replace(own, label_smoothing=0.0),
     "mean of the last 3 epochs": lambda own: replace(
@@ -117,8 +126,8 @@ def measure(variant: str, seed: int, task: Task, run_dir: Path) -> dict[str, Any
     seed_everything(seed, verbose=False)
     size, optim = datamodule.tokenizer.vocab_size, OptimConfig(**settings["optim"])
     module = Seq2SeqModule(size, chosen.model, optim, chosen.label_smoothing)
-    if not chosen.ties_embeddings:
-        module.model = Untied(size, chosen.model)
+    if chosen.network is not Seq2Seq:
+        module.model = chosen.network(size, chosen.model)
     loaders = (datamodule.loader("train", seed), datamodule.loader("validation", seed))
     started = time.process_time()
     result = fit(module, loaders, chosen.trainer, run_dir)
