@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 APP = "chatbot"
 
 DEFAULT_MODEL = Seq2SeqConfig(hidden_size=256, embedding_size=256, dropout=0.25)
+DEFAULT_OPTIM = OptimConfig(learning_rate=4e-3)
 DEFAULT_TRAINER = TrainerConfig(max_epochs=8)
 DEFAULT_DECODING = DecodingConfig(beam_size=4)
 
@@ -63,7 +64,7 @@ def train(
     columns: ColumnsConfig = ColumnsConfig(),
     text: TextConfig = TextConfig(),
     model: Seq2SeqConfig = DEFAULT_MODEL,
-    optim: OptimConfig = OptimConfig(),
+    optim: OptimConfig = DEFAULT_OPTIM,
     trainer: TrainerConfig = DEFAULT_TRAINER,
     decoding: DecodingConfig = DEFAULT_DECODING,
     fallback: FallbackConfig = FallbackConfig(),
