@@ -28,6 +28,7 @@ from benchmarks.record import record
 from core.batch import Seq2SeqBatch
 from core.decoding import DecodingConfig, beam_search
 from core.loading import BatchLoader
+from core.memory import keep_freed_memory
 from core.modules import Seq2SeqModule
 from core.nn.seq2seq import Seq2SeqConfig
 from core.optim import OptimConfig

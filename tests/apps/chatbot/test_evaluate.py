@@ -211,11 +211,18 @@ def result(chat):
     return call(evaluate, ["--run", str(chat.run), "--data", str(chat.data)], "evaluate")
 
 
-def test_what_is_shown_of_the_worst_replies_holds_no_personal_data(result):
-    worst = result["worst"]
-    assert len(worst) == 20
-    assert any("<order_1>" in one["question"] for one in worst)
-    shown = [one[name] for one in worst for name in ("question", "reply", "reference")]
+def test_what_is_shown_of_the_worst_replies_holds_no_personal_data():
+    said = "my name is Maria, order 402-7781923-1120034"
+    one = pair(("user", said), ("agent", "Maria, order 402-7781923-1120034 is here"))
+    (shown,) = worst_replies([spoken("<name_1>, <order_1> is gone")], [one], [0.0])
+    assert shown["question"] == "my name is <name_1>, order <order_1>"
+    assert shown["reply"] == "<name_1>, <order_1> is gone"
+    assert shown["reference"] == "<name_1>, order <order_1> is here"
+
+
+def test_twenty_of_the_worst_replies_are_shown(result):
+    assert len(result["worst"]) == 20
+    shown = [one[name] for one in result["worst"] for name in ("question", "reply", "reference")]
     assert not any(re.search(r"\d{3}", text) for text in shown)
 
 
