@@ -242,7 +242,11 @@ def export_seq2seq(model: EncoderDecoder, folder: Path) -> float:
 def _folding_difference(
     model: Seq2Seq, folded: Folded, sources: Iterable[Mapping[str, Tensor]]
 ) -> float:
-    """The largest difference of the first scores of a reply, as `largest_difference` counts it."""
+    """The largest difference of the first scores of a reply, as `largest_difference` counts it.
+
+    Raises:
+        ValueError: It exceeds TOLERANCE.
+    """
     largest = 0.0
     for source in sources:
         tokens = torch.full_like(source["lengths"], BOS_ID)
@@ -252,7 +256,11 @@ def _folding_difference(
             for memory, state in [one.encode(**source)]
         )
         largest = max(largest, _gap(wanted, found))
-    assert largest <= TOLERANCE, f"the folded network differs by {largest}"
+    if not largest <= TOLERANCE:
+        raise ValueError(
+            f"the network that would be exported differs from torch by {largest:.2g}, allowed are "
+            f"{TOLERANCE}; use the torch engine"
+        )
     return largest
 
 
