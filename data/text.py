@@ -144,14 +144,14 @@ def bucketed_batches(
     """Group rows of like source and target length.
 
     Rows are cut into strips by source length; within a strip they are sorted by target length and
-    cut into batches. Without a generator the result is fixed; with one, lengths are jittered and
-    the batches come in random order.
+    cut into batches. Without a generator the result is fixed; with one, rows of the same length
+    and the batches come in random order.
 
     Args:
         source_lengths: Tokens per source, (N,).
         target_lengths: Tokens per target, (N,).
         batch_size: Rows a batch, at least 1.
-        generator: Of the jitter and the order.
+        generator: Of both orders.
 
     Returns:
         Row numbers of each batch; every row once; ceil(N / batch_size) batches.
@@ -159,8 +159,8 @@ def bucketed_batches(
     count = len(source_lengths)
     source, target = source_lengths.astype(float), target_lengths.astype(float)
     if generator is not None:
-        source = source + generator.uniform(0, 3, count)
-        target = target + generator.uniform(0, 3, count)
+        source = source + generator.uniform(0, 1, count)
+        target = target + generator.uniform(0, 1, count)
     num_batches = -(-count // batch_size)
     strips = max(1, round(num_batches**0.5))
     strip_size = -(-num_batches // strips) * batch_size

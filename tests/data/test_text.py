@@ -151,15 +151,15 @@ def lengths(count, seed=0):
     return generator.integers(1, 160, count), generator.integers(2, 100, count)
 
 
-@pytest.mark.parametrize("jitter", [None, 0])
+@pytest.mark.parametrize("seed", [None, 0])
 @pytest.mark.parametrize(
     ("count", "batch_size"),
     [(1, 1), (1, 64), (5, 1), (63, 64), (64, 64), (65, 64), (257, 16), (1000, 7), (1001, 64)],
 )
 def test_every_row_stands_in_one_batch_and_there_are_no_more_batches_than_needed(
-    count, batch_size, jitter
+    count, batch_size, seed
 ):
-    generator = None if jitter is None else np.random.default_rng(jitter)
+    generator = None if seed is None else np.random.default_rng(seed)
     batches = bucketed_batches(*lengths(count), batch_size, generator)
     assert sorted(np.concatenate(batches).tolist()) == list(range(count))
     assert len(batches) == -(-count // batch_size)
