@@ -138,7 +138,7 @@ def _greedy(
     config: DecodingConfig,
     constraint: Constraint | None,
 ) -> list[Hypothesis]:
-    """What `_beam` gives for a beam of one, with half the bookkeeping a step."""
+    """What `_beam` gives for a beam of one, but for equal scores, with half the bookkeeping."""
     rows = list(range(len(memory.values)))  # the sources whose replies go on
     tokens: list[list[int]] = [[] for _ in rows]
     attention: list[list[NDArray[np.float32]]] = [[] for _ in rows]
@@ -148,11 +148,11 @@ def _greedy(
         logits, state, weights = model.decode_step(before, state, memory)
         scores = logits.float().log_softmax(dim=-1).cpu().numpy()  # (rows, V)
         forbid(scores, [(row, tokens[row]) for row in rows], config, constraint)
-        best = scores.shape[1] - 1 - scores[:, ::-1].argmax(axis=1)  # the last of equals, as there
+        best = scores.argmax(axis=1)
         seen = as_rows(weights)
         going = []
         for place, (row, token) in enumerate(zip(rows, best.tolist(), strict=True)):
-            score = scores[place, token].item()
+            score = scores.item(place, token)
             if score == -math.inf:
                 continue
             log_probability[row] += score
