@@ -12,20 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from pytorch_lightning import seed_everything
 
 from apps.chatbot.candidates import NETWORKS, candidate_model
-from apps.chatbot.datamodule import ChatDataModule, TextConfig
+from apps.chatbot.datamodule import ChatDataModule
 from apps.chatbot.train import DEFAULT_MODEL
-from benchmarks.quality import SMALL
+from benchmarks.quality import DECIDES, small_sample
 from benchmarks.record import record, standing
 from core.modules import Seq2SeqModule
 from core.optim import OptimConfig
 from core.training import TrainerConfig, fit
-from data.columns import ColumnsConfig
 
-DECIDES = ("core/nn", "core/training.py", "core/modules.py", "core/optim.py", "data", str(SMALL))
 RATES = (1e-3, 2e-3, 4e-3, 8e-3)
 
 
@@ -37,12 +34,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     done = {(row["name"], row["rate"]): row for row in standing("learning_rates", DECIDES)}
-    settings = yaml.safe_load(SMALL.read_text())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        datamodule = ChatDataModule.from_source(
-            "sample", ColumnsConfig(), TextConfig(**settings["text"]), folder / "data"
-        )
+        settings, datamodule = small_sample(folder / "data")
         for candidate in options.candidates:
             for rate in options.rates:
                 if (candidate, rate) not in done:

@@ -98,10 +98,7 @@ def main() -> None:
     done = {(row["variant"], row["seed"]): row for row in standing("quality", DECIDES)}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        settings = yaml.safe_load(SMALL.read_text())
-        datamodule = ChatDataModule.from_source(
-            "sample", ColumnsConfig(), TextConfig(**settings["text"]), folder / "data"
-        )
+        settings, datamodule = small_sample(folder / "data")
         raw = raw_dialogues("sample", ColumnsConfig(), datamodule.dialogues("test"))
         pairs, references = with_raw(raw)
         test = HeldOut(pairs, references, [datamodule.encode_source(p.context) for p in pairs])
@@ -116,6 +113,13 @@ def main() -> None:
         rows = [done[variant, seed] for seed in range(options.seeds)]
         parts = (f"{n} {m:.3f} ± {h:.3f}" for n in SCORES for m, h in [spread(rows, n)])
         print(f"{variant:28}", *parts, sep="  ")
+
+
+def small_sample(folder: Path) -> tuple[dict[str, dict[str, Any]], ChatDataModule]:
+    """What `small.yaml` says, and the sample prepared by it."""
+    settings = yaml.safe_load(SMALL.read_text())
+    text = TextConfig(**settings["text"])
+    return settings, ChatDataModule.from_source("sample", ColumnsConfig(), text, folder)
 
 
 def measure(variant: str, seed: int, task: Task, run_dir: Path) -> dict[str, Any]:

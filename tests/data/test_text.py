@@ -189,6 +189,16 @@ def test_bucketing_halves_the_padding_of_both_sides(side):
         assert padding_share(batches, both[side]) < padding_share(in_order, both[side]) / 2
 
 
+@pytest.mark.parametrize("side", [0, 1], ids=["source", "target"])
+def test_random_batches_are_padded_no_more_than_fixed_ones(side):
+    generator = np.random.default_rng(1)
+    # Lengths as in short messages, where a few tokens of disorder would be a large share.
+    both = generator.integers(4, 20, 5000), generator.integers(10, 40, 5000)
+    fixed = padding_share(bucketed_batches(*both, 64), both[side])
+    drawn = padding_share(bucketed_batches(*both, 64, generator), both[side])
+    assert drawn <= 1.1 * fixed
+
+
 def test_padding_share_counts_what_pad_batch_adds():
     source, target = lengths(40)
     batches = bucketed_batches(source, target, 8)
