@@ -1,4 +1,4 @@
-"""What a reply may not say: placeholders without a value, speaker tokens, long invented numbers."""
+"""What a reply may not say: placeholders without a value, blanks, speaker tokens, long numbers."""
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -10,6 +10,7 @@ from data.entities import placeholders
 from data.text import SPEAKER_TOKENS, Tokenizer
 
 MAX_PLAIN_DIGITS = 4  # a reply spells no number of more digits, but for those the user gave
+BLANK = "["  # opens what agents forgot to fill in, such as "[Date]"; a reply opens none
 
 
 class ForbiddenTokens:
@@ -34,7 +35,7 @@ class ForbiddenTokens:
             words = text.split(" ")
             count = [sum(c.isdigit() for c in word) for word in words]
             self._shape.append((count[0], count[-1], len(words) > 1))
-            if max(count) > MAX_PLAIN_DIGITS:
+            if max(count) > MAX_PLAIN_DIGITS or BLANK in text:
                 self._never.add(token)
         self._array = lru_cache(maxsize=1000)(self._make_array)  # a server meets few pairs
 

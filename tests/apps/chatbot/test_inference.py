@@ -115,6 +115,16 @@ def test_a_vocabulary_of_before_names_were_masked_still_answers():
     assert tokenizer.token_id("<order_1>") in forbidden(frozenset(), [])
 
 
+def test_a_blank_of_a_template_is_never_opened():
+    texts = ["it arrives on [Date]", "it arrives on Monday"] * 50
+    tokenizer = Tokenizer.train(texts, 300, [])
+    banned = set(ForbiddenTokens(tokenizer)(frozenset(), []).tolist())
+    opening = [token for token in tokenizer.encode(texts[0]) if "[" in tokenizer.decode([token])]
+    assert opening
+    assert banned.issuperset(opening)
+    assert banned.isdisjoint(tokenizer.encode(texts[1]))
+
+
 def test_digits_of_several_tokens_cannot_add_up_to_a_number():
     tokenizer = Tokenizer.train(["1 2 3 4"], 400, placeholders())
     forbidden = ForbiddenTokens(tokenizer)
