@@ -63,20 +63,22 @@ def _parse_line(text: str, where: str) -> tuple[str, pd.Timestamp, str]:
     keys = ("ticker", "published_at", "text")
     if not isinstance(item, dict) or not all(isinstance(item.get(key), str) for key in keys):
         raise ValueError(f"{where}: needs the texts ticker, published_at and text, like {EXAMPLE}")
-    time = _read_time(item["published_at"])
+    time = read_time(item["published_at"])
     if time is None:
         written = item["published_at"]
         raise ValueError(f"{where}: published_at {written!r} is no date; write it as ISO 8601")
-    return item["ticker"], time, item["text"]
+    # Half of a surrogate pair is valid JSON but no Unicode text, which no file format takes.
+    text = item["text"].encode("utf-8", "replace").decode("utf-8")
+    return item["ticker"], time, text
 
 
-def _read_time(written: str) -> pd.Timestamp | None:
+def read_time(written: str) -> pd.Timestamp | None:
     """A time in UTC; None where it cannot be read."""
     try:
         time = datetime.fromisoformat(written)
-    except ValueError:
+        return pd.Timestamp((time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC))
+    except (ValueError, OverflowError):  # the year 1 in a zone east of Greenwich overflows
         return None
-    return pd.Timestamp(time if time.tzinfo else time.replace(tzinfo=UTC)).tz_convert("UTC")
 
 
 def trading_rows(news: pd.DataFrame, prices: pd.DataFrame) -> np.ndarray:
@@ -109,18 +111,27 @@ def trading_rows(news: pd.DataFrame, prices: pd.DataFrame) -> np.ndarray:
     return rows
 
 
-def count_by_day(news: pd.DataFrame, prices: pd.DataFrame) -> pd.Series:
-    """Number of texts that count at each row of `prices`, in its order.
+def news_by_day(news: pd.DataFrame, prices: pd.DataFrame) -> pd.DataFrame:
+    """What is known of the news at each row of `prices`, in its order.
 
     Args:
         news: The table of `load_news`.
         prices: The table of `data.prices.load_prices`, sorted by ticker and date.
+
+    Returns:
+        News, the number of texts that first count at the row's close, and Texts, these texts by
+        time, one a line.
     """
     rows = trading_rows(news, prices)
     known = set(prices["Ticker"].unique())
     strangers = sorted(set(news["ticker"]) - known)
     if strangers:
         logger.warning("news: ignored %d tickers without prices: %s", len(strangers), strangers[:5])
-    logger.info("news: %d of %d texts fall on a trading day", int((rows >= 0).sum()), len(rows))
-    counts = np.bincount(rows[rows >= 0], minlength=len(prices))
-    return pd.Series(counts.astype(float), index=prices.index)
+    is_known = rows >= 0
+    logger.info("news: %d of %d texts fall on a trading day", int(is_known.sum()), len(rows))
+    counts = np.bincount(rows[is_known], minlength=len(prices))
+    lines = news["text"][is_known].str.split().str.join(" ")  # a text's own line breaks go
+    texts = np.full(len(prices), "", object)
+    for row, line in zip(rows[is_known], lines, strict=True):
+        texts[row] = f"{texts[row]}\n{line}" if texts[row] else line
+    return pd.DataFrame({"News": counts.astype(float), "Texts": texts}, index=prices.index)

@@ -1,8 +1,13 @@
 """New days and new tickers joined to prices that are kept."""
 
+import logging
+
 import pandas as pd
 
-from data.prices import PRICE_COLUMNS
+from data.price_checks import PRICE_COLUMNS
+from data.price_jumps import find_split_jumps
+
+logger = logging.getLogger(__name__)
 
 
 def append_prices(kept: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
@@ -15,6 +20,9 @@ def append_prices(kept: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     Args:
         kept: The table of `data.prices.load_prices`.
         new: The same, of other days or tickers; days of a kept ticker before its last are ignored.
+
+    Where no day is shared, nothing tells of a split between the two; a jump there that looks like
+    one is told of in a warning.
 
     Returns:
         All rows, sorted by ticker and date.
@@ -34,5 +42,18 @@ def append_prices(kept: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
             for column in PRICE_COLUMNS:
                 basis = "Adj Close" if column == "Adj Close" else "Close"
                 later[column] = later[column] * (own.loc[day, basis] / again[basis])
+            later["Volume"] /= own.loc[day, "Close"] / again["Close"]  # split, shares double
+        elif len(later):
+            _tell_split_seam(pd.concat([own.reset_index(), later]), later["Date"].iloc[0])
         parts.append(later)
     return pd.concat(parts).sort_values(["Ticker", "Date"], ignore_index=True)
+
+
+def _tell_split_seam(joined: pd.DataFrame, first: pd.Timestamp) -> None:
+    """Warn where one ticker's first new day looks split against its last kept one."""
+    for jump in find_split_jumps(joined):
+        if jump.date == str(first.date()):
+            logger.warning(
+                "%s: the new rows look split against the kept ones; give rows that overlap them",
+                jump,
+            )

@@ -8,38 +8,42 @@ import logging
 import re
 import warnings
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from data.price_checks import (
+    NUMBER_COLUMNS,
+    check_values,
+    drop_unusable,
+    first_row,
+)
+
 logger = logging.getLogger(__name__)
 
-PRICE_COLUMNS = ("Open", "High", "Low", "Close", "Adj Close")
-NUMBER_COLUMNS = (*PRICE_COLUMNS, "Volume")
 COLUMNS = ("Ticker", "Date", *NUMBER_COLUMNS)
 SAMPLE_START, SAMPLE_END = "2000-03-01", "2013-03-01"
 EMPTY_CELLS = ("", "null", "NULL", "nan", "NaN", "NA", "N/A", "n/a", "None")
 ISO_DATE = re.compile(
     r"^(\d{4}-\d{2}-\d{2})(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?$"
 )
+DAYTIME = re.compile(r"[T ](?!00:00(?::00(?:\.0+)?)?(?:$|[Z+-]))")  # a zone alone shifts no day
 EXAMPLE_HEADER = "Date,Open,High,Low,Close,Adj Close,Volume"
 
-Location = Callable[[int], str]
 
-
-def load_prices(source: str, cache_dir: Path | None = None) -> pd.DataFrame:
+def load_prices(source: str, cache_dir: Path | None = None, offline: bool = False) -> pd.DataFrame:
     """Read daily prices from any supported source.
 
     Args:
         source: `sample`, a CSV file (also .csv.gz), a folder of them, or `yahoo:AAPL,MSFT`. A CSV
             without a Ticker column is one ticker, named after the file.
         cache_dir: Where Yahoo's answers are kept; None for the user's cache folder.
+        offline: Never ask Yahoo; read what the cache has.
 
     Returns:
         Columns Ticker, Date, Open, High, Low, Close, Adj Close, Volume; one row a ticker and
-        trading day, sorted by both, without empty cells.
+        trading day, sorted by both, without empty cells. A volume of 0 is unknown.
 
     Raises:
         FileNotFoundError: The file or folder does not exist.
@@ -50,7 +54,8 @@ def load_prices(source: str, cache_dir: Path | None = None) -> pd.DataFrame:
     if source.startswith("yahoo:"):
         from data.yahoo import load_yahoo
 
-        return load_yahoo(source.removeprefix("yahoo:").split(","), cache_dir=cache_dir)
+        frame = load_yahoo(source.removeprefix("yahoo:").split(","), cache_dir, offline)
+        return drop_unusable(frame, source)
     path = Path(source).expanduser()
     if path.is_dir():
         files = sorted(p for p in path.iterdir() if p.name.lower().endswith((".csv", ".csv.gz")))
@@ -62,7 +67,7 @@ def load_prices(source: str, cache_dir: Path | None = None) -> pd.DataFrame:
         raise FileNotFoundError(
             f"{path} does not exist; give sample, a CSV file, a folder of them or yahoo:AAPL,MSFT"
         )
-    return _join([read_price_csv(file) for file in files], files)
+    return drop_unusable(_join([read_price_csv(file) for file in files], files), str(path))
 
 
 def load_sample() -> pd.DataFrame:
@@ -106,7 +111,7 @@ def read_price_csv(path: Path) -> pd.DataFrame:
     names = {column: _canonical(column) for column in raw.columns}
     raw = raw.rename(columns=names)
     raw = raw.loc[:, ~raw.columns.duplicated()]
-    needed = ["Date", *(c for c in NUMBER_COLUMNS if c != "Adj Close")]
+    needed = ["Date", "Open", "High", "Low", "Close"]
     missing = [column for column in needed if column not in raw.columns]
     if missing:
         raise ValueError(
@@ -115,11 +120,14 @@ def read_price_csv(path: Path) -> pd.DataFrame:
     if "Adj Close" not in raw.columns:
         logger.warning("%s has no Adj Close: Close is used, splits and dividends stay in", path)
         raw["Adj Close"] = raw["Close"]
+    if "Volume" not in raw.columns:
+        raw["Volume"] = "0"
     if "Ticker" not in raw.columns:
         raw["Ticker"] = path.name.removesuffix(".gz").removesuffix(".csv")
     raw = raw[list(COLUMNS)].apply(lambda column: column.str.strip())
-    blank = (raw.drop(columns="Ticker") == "").all(axis=1)  # an empty line, not a broken row
+    blank = (raw.drop(columns=["Ticker", "Volume"]) == "").all(axis=1)  # an empty line
     table = raw.mask(raw.isin(EMPTY_CELLS) & (raw.columns != "Ticker") | (raw == ""))
+    table["Volume"] = table["Volume"].fillna("0")  # unknown, which a price can do without
     whole = table.notna().all(axis=1)
     if dropped := int((~whole & ~blank).sum()):
         first = int(np.flatnonzero(~whole & ~blank)[0]) + 2
@@ -175,6 +183,13 @@ def _parse(table: pd.DataFrame, path: Path) -> pd.DataFrame:
         if (row := first_row(~np.isfinite(parsed[column]))) is not None:
             text = table[column][row]
             wrong.append((row, f"{column} {text!r} is no number; write it like 1234.5"))
+    if (row := first_row(table["Date"].str.contains(DAYTIME))) is not None:
+        logger.warning(
+            "%s: dates carry a time, first line %d: %s; the day as written is taken",
+            path,
+            row + 2,
+            table["Date"][row],
+        )
     parsed["line"] = np.asarray(table.index) + 2
     if wrong:
         row, problem = min(wrong)
@@ -183,40 +198,10 @@ def _parse(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     return parsed
 
 
-def first_row(is_bad: pd.Series) -> int | None:
-    """Index label of the first True, or None."""
-    labels = is_bad.index[is_bad]
-    return int(labels[0]) if len(labels) else None
-
-
-def check_values(frame: pd.DataFrame, location: Location) -> None:
-    """Refuse prices of zero or below, negative volumes and duplicated dates.
-
-    Args:
-        frame: The table of `load_prices`, in any order.
-        location: Words for where a row, given by its index label, stands.
-
-    Raises:
-        ValueError: The first wrong row.
-    """
-    wrong: list[tuple[int, str]] = []
-    for column in NUMBER_COLUMNS:
-        is_volume = column == "Volume"  # a day without trade is valid, a negative count is not
-        bad = frame[column] < 0 if is_volume else frame[column] <= 0
-        if (row := first_row(bad)) is not None:
-            rule = "must not be negative" if is_volume else "must be above 0"
-            wrong.append((row, f"{column} {frame[column][row]:g} {rule}; correct or remove it"))
-    if (row := first_row(frame.duplicated(["Ticker", "Date"]))) is not None:
-        ticker, date = frame["Ticker"][row], frame["Date"][row].date()
-        wrong.append((row, f"date {date} of {ticker} stands twice; keep one of the rows"))
-    if wrong:
-        row, problem = min(wrong)
-        raise ValueError(f"{location(row)}: {problem}")
-
-
 def hash_prices(prices: pd.DataFrame) -> str:
-    """SHA-256 of the table's content, in hexadecimal: which data a run was trained on."""
-    rows = pd.util.hash_pandas_object(prices[list(COLUMNS)], index=False)
+    """SHA-256 of the table's content, news among it, in hexadecimal: what a run was trained on."""
+    news = [column for column in ("News", "Texts") if column in prices]
+    rows = pd.util.hash_pandas_object(prices[[*COLUMNS, *news]], index=False)
     return hashlib.sha256(rows.to_numpy().tobytes()).hexdigest()
 
 

@@ -1,26 +1,24 @@
 """Prices from Yahoo through yfinance, with a Parquet cache that stands in when Yahoo fails."""
 
 import logging
-import os
 import re
-import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from data.prices import COLUMNS, NUMBER_COLUMNS, Location, check_values
+from data.price_cache import age_in_words, default_cache_dir, read_cache, write_cache
+from data.price_checks import NUMBER_COLUMNS, PRICE_COLUMNS
+from data.price_gaps import missing_days
+from data.price_jumps import find_split_jumps
+from data.prices import COLUMNS
+from data.yahoo_download import ask_patiently
 
 logger = logging.getLogger(__name__)
 
 FIRST_DATE = "2000-01-01"
-WAITS = (2.0, 8.0)  # seconds before each further attempt; yfinance does not retry a rate limit
-RATE_LIMIT = ("Too Many Requests", "RateLimit", "429")
 MARKET_ZONE = ZoneInfo("America/New_York")
 CLOSING_HOUR = 17  # an hour after the close the day's row is final
 
@@ -35,7 +33,14 @@ class TickerReport:
         first: First day, ISO, empty without rows.
         last: Last day, ISO.
         origin: `yahoo`, `cache` or `none`.
-        problem: Why Yahoo did not answer; empty where it did.
+        downloaded: When Yahoo gave the rows, ISO in UTC, empty without rows.
+        adjusted: Whether the adjusted close differs from the close on any day. It does not where
+            there was no dividend or split, and where Yahoo does not know them.
+        gaps: Trading days between first and last on which the others of its exchange have a row
+            and it has none.
+        splits: Days that look like a split which the adjusted close does not take out.
+        problem: Why the rows are not Yahoo's own answer of now; empty where they are, and where
+            the cache was asked for.
     """
 
     ticker: str
@@ -43,20 +48,22 @@ class TickerReport:
     first: str
     last: str
     origin: str
+    downloaded: str
+    adjusted: bool
+    gaps: int
+    splits: tuple[str, ...]
     problem: str
 
 
-def default_cache_dir() -> Path:
-    """`$XDG_CACHE_HOME/stock-forecast`, by default in the user's `.cache`."""
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "stock-forecast"
-
-
-def load_yahoo(tickers: list[str], cache_dir: Path | None = None) -> pd.DataFrame:
+def load_yahoo(
+    tickers: list[str], cache_dir: Path | None = None, offline: bool = False
+) -> pd.DataFrame:
     """Daily prices of the given tickers, from Yahoo or, where it fails, from the cache.
 
     Args:
         tickers: Symbols, such as AAPL.
         cache_dir: Where answers are kept; None for `default_cache_dir`.
+        offline: Read the cache alone.
 
     Returns:
         The table of `data.prices.load_prices`.
@@ -64,129 +71,139 @@ def load_yahoo(tickers: list[str], cache_dir: Path | None = None) -> pd.DataFram
     Raises:
         ValueError: No symbol, or one that neither Yahoo nor the cache knows.
     """
-    frame, reports = fetch_prices(tickers, cache_dir)
-    missing = [report for report in reports if not report.rows]
-    if missing:
-        names = ", ".join(report.ticker for report in missing)
-        raise ValueError(
-            f"yahoo:{names}: {missing[0].problem}, and nothing is cached; "
-            "check the symbol and the connection"
-        )
+    frame, reports = fetch_prices(tickers, cache_dir, offline)
+    if missing := [report for report in reports if not report.rows]:
+        raise ValueError(refusal(missing, offline))
     return frame
 
 
+def refusal(missing: list[TickerReport], offline: bool) -> str:
+    """One line on the tickers of which nothing is known.
+
+    Args:
+        missing: Their reports, at least one.
+        offline: Whether only the cache was read.
+    """
+    names = ", ".join(report.ticker for report in missing)
+    hint = "leave --offline out to download" if offline else "check the symbol and the connection"
+    return f"yahoo:{names}: {missing[0].problem}; {hint}"
+
+
 def fetch_prices(
-    tickers: list[str], cache_dir: Path | None = None
+    tickers: list[str], cache_dir: Path | None = None, offline: bool = False
 ) -> tuple[pd.DataFrame, list[TickerReport]]:
     """Download, keep in the cache, and report on each ticker.
 
     Args:
         tickers: Symbols.
         cache_dir: As for `load_yahoo`.
+        offline: Read the cache alone.
 
     Returns:
         The rows of all tickers that have any, and one report per ticker.
 
     Raises:
-        ValueError: No symbol, or wrong numbers in an answer.
+        ValueError: No symbol.
     """
+    symbols = symbols_of(tickers)
+    folder = cache_dir or default_cache_dir()
+    now = datetime.now(UTC)
+    answers: dict[str, pd.DataFrame] = {}
+    problems: list[str] = []
+    if not offline:
+        folder.mkdir(parents=True, exist_ok=True)
+
+        def ask() -> None:
+            missing = [symbol for symbol in symbols if symbol not in answers]
+            answers.update(_download(missing, folder, now))
+
+        problems = ask_patiently(ask)
+    frames, reports = [], []
+    for symbol in symbols:
+        if symbol in answers:
+            write_cache(folder, symbol, answers[symbol], now)
+            frame, report = answers[symbol], _report(answers[symbol], symbol, "yahoo", now, "")
+        else:
+            problem = "" if offline else f"Yahoo failed: {_cause(symbol, problems)}"
+            frame, report = _from_cache(folder, symbol, problem, now)
+        frames.append(frame)
+        reports.append(report)
+    # A frame without rows would turn the others' numbers into objects.
+    full = [frame for frame in frames if len(frame)] or frames[:1]
+    joined = pd.concat(full).sort_values(["Ticker", "Date"], ignore_index=True)
+    gaps = missing_days(joined)
+    counted = [replace(report, gaps=len(gaps.get(report.ticker, ()))) for report in reports]
+    return joined, counted
+
+
+def symbols_of(tickers: list[str]) -> list[str]:
+    """Upper case, once each; a symbol names a file of the cache, so its letters are checked."""
     symbols = list(dict.fromkeys(name.strip().upper() for name in tickers if name.strip()))
     if not symbols:
         raise ValueError("yahoo: names no ticker; write yahoo:AAPL,MSFT")
     for symbol in symbols:
         if not re.fullmatch(r"[A-Z0-9.^=-]+", symbol) or symbol.startswith("."):
             raise ValueError(f"yahoo:{symbol}: no ticker symbol; write yahoo:AAPL,MSFT")
-    folder = cache_dir or default_cache_dir()
-    folder.mkdir(parents=True, exist_ok=True)
-    answers, problem = _download_patiently(symbols, folder)
-    frames, reports = [], []
-    for symbol in symbols:
-        path = folder / f"{symbol}.parquet"
-        if symbol in answers:
-            frame, origin, reason = answers[symbol], "yahoo", ""
-            partial = path.with_suffix(".partial")
-            frame.to_parquet(partial, index=False)
-            partial.replace(path)
-        elif path.exists():
-            frame, origin, reason = pd.read_parquet(path), "cache", problem
-            logger.warning("%s: %s; using the cache, %s old", symbol, problem, _age(path))
-        else:
-            frame, origin, reason = pd.DataFrame(columns=list(COLUMNS)), "none", problem
-        first, last = (str(frame["Date"].iloc[i].date()) if len(frame) else "" for i in (0, -1))
-        reports.append(TickerReport(symbol, len(frame), first, last, origin, reason))
-        if len(frame):
-            frames.append(frame)
-    empty = pd.DataFrame(columns=list(COLUMNS))
-    joined = pd.concat(frames, ignore_index=True) if frames else empty
-    return joined.sort_values(["Ticker", "Date"], ignore_index=True), reports
+    return symbols
 
 
-def _age(path: Path) -> str:
-    hours = (time.time() - path.stat().st_mtime) / 3600
-    return f"{hours:.0f} hours" if hours < 48 else f"{hours / 24:.0f} days"
+def _cause(symbol: str, problems: list[str]) -> str:
+    """Why a ticker has no rows: the problem that names it, else the first one."""
+    told = [problem for problem in problems if "Failed download" not in problem]  # a bare count
+    own = [problem for problem in told if f"'{symbol}'" in problem]
+    cause = (own or told or ["it has no prices"])[0]
+    cause = re.sub(r"^\['[^]]*'\]: ", "", cause)  # the tickers that share it
+    return cause.partition(". See http")[0][:120]
 
 
-def _download_patiently(symbols: list[str], folder: Path) -> tuple[dict[str, pd.DataFrame], str]:
-    """Ask again after a rate limit, later each time; also the reason of the first failure."""
-    import yfinance  # noqa: F401 - it sets warning filters, which ours must come after
-
-    answers: dict[str, pd.DataFrame] = {}
-    problem = ""
-    for wait in (0.0, *WAITS):
-        missing = [symbol for symbol in symbols if symbol not in answers]
-        if not missing:
-            break
-        time.sleep(wait)
-        with _caught_log() as messages:
-            try:
-                answers |= _download(missing, folder)
-            except ValueError:
-                raise
-            except Exception as error:  # the network, Yahoo and yfinance fail in many classes
-                messages.append(f"{type(error).__name__}: {error}")
-        # The first message names the cause, such as a rate limit; later ones follow from it.
-        cause = " ".join(messages[0].split())[:120] if messages else "it has no prices"
-        problem = problem or f"Yahoo failed: {cause}"
-        if not any(word in " ".join(messages) for word in RATE_LIMIT):
-            break
-    return answers, problem
+def _from_cache(
+    folder: Path, symbol: str, problem: str, now: datetime
+) -> tuple[pd.DataFrame, TickerReport]:
+    """What is kept of a ticker that Yahoo did not answer, or was not asked for."""
+    cached = read_cache(folder, symbol)
+    if cached is None:
+        nothing = f"{problem}, and nothing is cached" if problem else f"not in the cache {folder}"
+        report = TickerReport(symbol, 0, "", "", "none", "", False, 0, (), nothing)
+        return pd.DataFrame(columns=list(COLUMNS)), report
+    frame, downloaded = cached
+    age = age_in_words(downloaded, now)
+    if problem:
+        logger.warning("%s: %s; using the cache, %s old", symbol, problem, age)
+    else:
+        logger.info("%s: from the cache, %s old", symbol, age)
+    return frame, _report(frame, symbol, "cache", downloaded, problem)
 
 
-@contextmanager
-def _caught_log() -> Iterator[list[str]]:
-    """Collect what yfinance logs: it tells of a failed ticker that way alone."""
-    messages: list[str] = []
-
-    class Collector(logging.Handler):
-        """Keeps the text of errors."""
-
-        def emit(self, record: logging.LogRecord) -> None:
-            """Keep one."""
-            if record.levelno >= logging.ERROR:
-                messages.append(record.getMessage())
-
-    library, collector = logging.getLogger("yfinance"), Collector()
-    before = library.propagate
-    library.addHandler(collector)
-    library.propagate = False
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*inplace keyword.*")  # inside yfinance
-            yield messages
-    finally:
-        library.removeHandler(collector)
-        library.propagate = before
+def _report(
+    frame: pd.DataFrame, symbol: str, origin: str, downloaded: datetime, problem: str
+) -> TickerReport:
+    first, last = (str(day.date()) for day in (frame["Date"].iloc[0], frame["Date"].iloc[-1]))
+    stamp = downloaded.astimezone(UTC).isoformat(timespec="seconds")
+    return TickerReport(
+        ticker=symbol,
+        rows=len(frame),
+        first=first,
+        last=last,
+        origin=origin,
+        downloaded=stamp,
+        adjusted=bool((frame["Adj Close"] != frame["Close"]).any()),
+        gaps=0,
+        splits=tuple(f"{jump.date} ({jump.ratio})" for jump in find_split_jumps(frame)),
+        problem=problem,
+    )
 
 
-def _download(symbols: list[str], folder: Path) -> dict[str, pd.DataFrame]:
-    """One request; the tickers that came, normalised and validated."""
+def _download(symbols: list[str], folder: Path, now: datetime) -> dict[str, pd.DataFrame]:
+    """One request; the tickers that came, normalised."""
     import yfinance
 
     yfinance.set_tz_cache_location(str(folder / "time_zones"))
+    # Its threads would else make the cache at the same time, and one find its file locked.
+    yfinance.cache.get_tz_cache().lookup(symbols[0])
     wide = yfinance.download(
         symbols,
         start=FIRST_DATE,
-        end=_end_date(datetime.now(UTC)),
+        end=_end_date(now),
         auto_adjust=False,
         actions=False,
         group_by="ticker",
@@ -197,24 +214,33 @@ def _download(symbols: list[str], folder: Path) -> dict[str, pd.DataFrame]:
     if wide is None or wide.empty:
         return answers
     for symbol in symbols:
-        if symbol not in wide.columns.get_level_values(0):
-            continue
-        # All tickers share the union of their days, so a day that one did not trade is empty.
-        frame = wide[symbol].dropna(how="all").dropna(subset=list(NUMBER_COLUMNS))
-        if frame.empty:
-            continue
-        frame = frame[list(NUMBER_COLUMNS)].astype(float).reset_index(names="Date")
-        frame["Date"] = pd.to_datetime(frame["Date"]).dt.tz_localize(None).dt.normalize()
-        frame.columns.name = None
-        frame.insert(0, "Ticker", symbol)
-        frame = frame[list(COLUMNS)].sort_values("Date", ignore_index=True)
-        check_values(frame, _location(symbol, frame))
-        answers[symbol] = frame
+        if symbol in wide.columns.get_level_values(0):
+            frame = _normalize(symbol, wide[symbol])
+            if len(frame):
+                answers[symbol] = frame
     return answers
 
 
-def _location(symbol: str, frame: pd.DataFrame) -> Location:
-    return lambda row: f"yahoo:{symbol} {frame['Date'][row].date()}"
+def _normalize(symbol: str, answer: pd.DataFrame) -> pd.DataFrame:
+    """One ticker's answer in the project's form; days without a price are left out."""
+    # All tickers share the union of their days, so a day that one did not trade is empty.
+    frame = answer[list(NUMBER_COLUMNS)].dropna(how="all").astype(float)
+    frame["Volume"] = frame["Volume"].fillna(0.0)
+    frame = frame.dropna().rename_axis("Date").reset_index()
+    frame["Date"] = pd.to_datetime(frame["Date"]).dt.tz_localize(None).dt.normalize()
+    frame.columns.name = None
+    frame.insert(0, "Ticker", symbol)
+    is_valid = (frame[list(PRICE_COLUMNS)] > 0).all(axis=1) & (frame["Volume"] >= 0)
+    is_valid &= ~frame["Date"].duplicated() & (frame["High"] >= frame["Low"])
+    if wrong := int((~is_valid).sum()):
+        day = frame["Date"][~is_valid].iloc[0].date()
+        logger.warning(
+            "yahoo:%s: left out %d days with a price of 0 or below, or high below low, first %s",
+            symbol,
+            wrong,
+            day,
+        )
+    return frame[is_valid][list(COLUMNS)].sort_values("Date", ignore_index=True)
 
 
 def _end_date(now: datetime) -> str:

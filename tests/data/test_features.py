@@ -7,12 +7,14 @@ from data.features import (
     FLOOR,
     LONG_WINDOW,
     NEWS_FEATURES,
+    Market,
     average,
     daily_features,
     log_returns,
     market_returns,
     range_variance,
     trailing_variances,
+    volume_surprise,
 )
 
 RETURN, MARKET = FEATURES.index("return"), FEATURES.index("market_return")
@@ -79,6 +81,28 @@ def test_the_average_weighs_by_age():
     assert average(x, 0.9)[0] == 1
 
 
+@pytest.mark.parametrize("holes", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("decay", [0.8, 0.998])
+def test_the_average_equals_that_of_pandas_also_over_holes(decay, holes):
+    generator = np.random.default_rng(0)
+    x = generator.lognormal(0, 3, 5000) * 1e-6
+    x[generator.random(5000) < holes] = np.nan
+    expected = pd.Series(x).ewm(alpha=1 - decay).mean()
+    np.testing.assert_allclose(average(x, decay), expected, rtol=1e-10)
+
+
+def test_the_market_is_the_same_whether_tickers_come_together_or_one_by_one():
+    generator = np.random.default_rng(0)
+    returns = generator.normal(0, 0.02, (7, 50)).astype(np.float32)
+    returns[:, 0] = np.nan
+    day, one_by_one = np.arange(50), Market(50)
+    for own in returns:
+        one_by_one.add(own, day)
+    together = market_returns(returns.ravel(), np.tile(day, 7)).reshape(7, 50)
+    for own, expected in zip(returns, together, strict=True):
+        np.testing.assert_array_equal(one_by_one.without(own, day), expected)
+
+
 def test_a_split_is_no_overnight_move():
     table = prices(10)
     returns = log_returns(table["Adj Close"].to_numpy())
@@ -113,7 +137,7 @@ def test_variances_are_positive_also_where_nothing_moves():
 @pytest.mark.parametrize("news", [False, True])
 def test_features_have_a_column_a_name_and_are_finite(news):
     counts = np.random.default_rng(0).integers(0, 9, 300).astype(float) if news else None
-    features, short, long = daily_features(prices(300), market(300), counts)
+    features, short, long, _ = daily_features(prices(300), market(300), counts)
     names = FEATURES + NEWS_FEATURES * news
     assert features.shape == (300, len(names))
     assert features.dtype == np.float32
@@ -123,12 +147,12 @@ def test_features_have_a_column_a_name_and_are_finite(news):
 
 def test_a_flat_series_without_volume_is_finite():
     flat = pd.DataFrame(dict.fromkeys(("Open", "High", "Low", "Close", "Adj Close"), [10.0] * 40))
-    features, _, _ = daily_features(flat.assign(Volume=0.0), np.zeros(40), np.zeros(40))
+    features, *_ = daily_features(flat.assign(Volume=0.0), np.zeros(40), np.zeros(40))
     assert np.isfinite(features).all()
 
 
 def test_one_day_is_enough():
-    features, _, _ = daily_features(prices(1), np.zeros(1), None)
+    features, *_ = daily_features(prices(1), np.zeros(1), None)
     assert np.isfinite(features).all()
 
 
@@ -149,9 +173,9 @@ def test_no_price_changes_the_features_of_an_earlier_day(column):
 @pytest.mark.parametrize("what", ["market", "news"])
 def test_neither_market_nor_news_change_the_features_of_an_earlier_day(what):
     returns, counts = market(100), np.ones(100)
-    before, _, _ = daily_features(prices(100), returns, counts)
+    before, *_ = daily_features(prices(100), returns, counts)
     (returns if what == "market" else counts)[50:] += 0.1
-    after, _, _ = daily_features(prices(100), returns, counts)
+    after, *_ = daily_features(prices(100), returns, counts)
     np.testing.assert_array_equal(after[:50], before[:50])
     assert (after[50] != before[50]).any()
 
@@ -160,8 +184,8 @@ def test_returns_are_measured_by_the_volatility_of_the_evening_before():
     table = prices(100)
     crash = table.copy()
     crash.loc[99, ["Low", "Close", "Adj Close"]] *= 0.5
-    calm, short, _ = daily_features(table, np.zeros(100), None)
-    wild, _, _ = daily_features(crash, np.zeros(100), None)
+    calm, short, *_ = daily_features(table, np.zeros(100), None)
+    wild, *_ = daily_features(crash, np.zeros(100), None)
     moved = np.log(0.5) / np.sqrt(short[98])
     assert wild[99, RETURN] - calm[99, RETURN] == pytest.approx(moved, rel=1e-4)
 
@@ -177,5 +201,13 @@ def test_price_level_and_volume_unit_do_not_matter():
 
 
 def test_a_market_that_stands_still_has_no_return():
-    features, _, _ = daily_features(prices(50), np.zeros(50), None)
+    features, *_ = daily_features(prices(50), np.zeros(50), None)
     assert not features[:, MARKET].any()
+
+
+def test_an_unknown_volume_is_no_surprise():
+    volume = np.array([100.0, 100.0, 0.0, 100.0, 300.0])
+    surprise = volume_surprise(volume)
+    assert surprise[[0, 1, 2, 3]].tolist() == [0, 0, 0, 0]
+    assert surprise[4] > 1
+    assert not volume_surprise(np.zeros(5)).any()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from data.news import count_by_day, load_news
+from data.news import load_news, news_by_day
 from data.prices import load_prices
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "stocknet"
@@ -43,19 +43,19 @@ def item(time, ticker="A", text="news"):
 def test_a_text_counts_for_the_first_close_not_before_it(tmp_path, time, counts):
     news = load_news(write(tmp_path / "news.jsonl", item(time)))
     table = prices("2014-01-06", "2014-01-07", "2014-01-10")
-    assert count_by_day(news, table).tolist() == counts
+    assert news_by_day(news, table)["News"].tolist() == counts
 
 
 def test_summer_time_moves_the_close(tmp_path):
     news = load_news(
         write(tmp_path / "n.jsonl.gz", item("2014-07-07T20:00:00Z"), item("2014-07-07T20:30:00Z"))
     )
-    assert count_by_day(news, prices("2014-07-07", "2014-07-08")).tolist() == [1, 1]
+    assert news_by_day(news, prices("2014-07-07", "2014-07-08"))["News"].tolist() == [1, 1]
 
 
 def test_a_weekend_counts_on_monday(tmp_path):
     news = load_news(write(tmp_path / "n.jsonl", item("2014-01-11T12:00:00Z")))
-    assert count_by_day(news, prices("2014-01-10", "2014-01-13")).tolist() == [0, 1]
+    assert news_by_day(news, prices("2014-01-10", "2014-01-13"))["News"].tolist() == [0, 1]
 
 
 def test_tickers_do_not_mix_and_strangers_are_ignored(tmp_path):
@@ -67,7 +67,21 @@ def test_tickers_do_not_mix_and_strangers_are_ignored(tmp_path):
         )
     )
     table = pd.concat([prices("2014-01-07"), prices("2014-01-07", ticker="B")], ignore_index=True)
-    assert count_by_day(news, table).tolist() == [0, 1]
+    assert news_by_day(news, table)["News"].tolist() == [0, 1]
+
+
+def test_the_days_texts_stand_together_by_time_one_a_line(tmp_path):
+    late, early = item("2014-01-07T15:00:00Z", text="two\nlines"), item("2014-01-06T22:00:00Z")
+    news = load_news(write(tmp_path / "n.jsonl", late, early))
+    days = news_by_day(news, prices("2014-01-06", "2014-01-07"))
+    assert days["Texts"].tolist() == ["", "news\ntwo lines"]
+
+
+def test_half_a_surrogate_pair_is_no_obstacle(tmp_path):
+    news = load_news(write(tmp_path / "n.jsonl", item("2014-01-07T15:00:00Z", text="up \ud83d")))
+    days = news_by_day(news, prices("2014-01-07"))
+    days.to_parquet(tmp_path / "days.parquet")
+    assert days["Texts"].tolist() == ["up ?"]
 
 
 @pytest.mark.parametrize(
@@ -78,6 +92,12 @@ def test_tickers_do_not_mix_and_strangers_are_ignored(tmp_path):
         ('{"ticker": "A", "text": "x"}', "line 2: needs the texts"),
         ('{"ticker": "A", "published_at": null, "text": "x"}', "line 2: needs the texts"),
         ('{"ticker": "A", "published_at": "soon", "text": "x"}', "line 2: published_at 'soon'"),
+        (
+            '{"ticker": "A", "published_at": "0001-01-01T00:00:00+14:00", "text": "x"}',
+            "line 2: published_at '0001",
+        ),
+        ('{"ticker": 5, "published_at": "2014-01-07", "text": "x"}', "line 2: needs the texts"),
+        ('{"ticker": "A", "published_at": "2014-01-07", "text": ["x"]}', "line 2: needs the texts"),
     ],
 )
 def test_a_broken_line_is_named(tmp_path, line, problem):
@@ -98,4 +118,4 @@ def test_empty_and_missing_files_are_refused(tmp_path):
 def test_the_stocknet_news_fall_on_trading_days():
     table = load_prices(str(SHARED / "prices.csv.gz"))
     news = load_news(SHARED / "news.jsonl.gz")
-    assert 0.99 < count_by_day(news, table).sum() / len(news) <= 1
+    assert 0.99 < news_by_day(news, table)["News"].sum() / len(news) <= 1

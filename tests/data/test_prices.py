@@ -52,6 +52,7 @@ def test_long_form_gzip_and_folder_agree(tmp_path):
         ("2012-01-06,10,11,9,0,10,5", "line 5: Close 0 must be above 0"),
         ("2012-01-06,10,11,-9,10,10,5", "line 5: Low -9 must be above 0"),
         ("2012-01-06,10,11,9,10,10,-5", "line 5: Volume -5 must not be negative"),
+        ("2012-01-06,10,9,11,10,10,5", "line 5: High 9 is below Low 11"),
         ("2012-01-06,10,11,9,10,10,lots", "line 5: Volume 'lots' is no number"),
         ("06.01.2012,10,11,9,10,10,5", "line 5: Date '06.01.2012' is no date"),
         ("2012-13-06,10,11,9,10,10,5", "line 5: Date '2012-13-06' is no date"),
@@ -128,7 +129,7 @@ def test_missing_adjusted_close_takes_the_close_and_says_so(tmp_path, caplog):
     [
         (b"", "is empty"),
         (f"{HEADER}\n".encode(), "no complete row"),
-        (b"Date,Open\n2012-01-03,1\n", "line 1: no column High, Low, Close, Volume"),
+        (b"Date,Open\n2012-01-03,1\n", "line 1: no column High, Low, Close"),
         (b"\xff\xfe\x00bad\n", "not UTF-8"),
     ],
 )
@@ -193,3 +194,28 @@ def test_new_days_are_rescaled_to_the_kept_adjustment():
     expected = prices[prices["Ticker"].isin(["IBM"])]["Adj Close"].to_numpy()
     np.testing.assert_allclose(joined[joined["Ticker"] == "IBM"]["Adj Close"], expected, rtol=1e-9)
     assert (joined["Ticker"] == "FB").sum() == 196
+
+
+def test_a_split_after_the_kept_days_rescales_the_new_ones():
+    prices = load_prices("sample")
+    ibm = prices[prices["Ticker"] == "IBM"]
+    kept = ibm[ibm["Date"] < "2010-01-01"]
+    later = ibm.copy()
+    later[["Open", "High", "Low", "Close", "Adj Close"]] /= 2  # a later download: all of it halved
+    later["Volume"] *= 2
+    joined = append_prices(kept, later)
+    for column in COLUMNS[2:]:
+        np.testing.assert_allclose(joined[column], ibm[column], rtol=1e-9)
+
+
+def test_a_split_between_kept_and_new_days_is_told_where_no_day_is_shared(caplog):
+    prices = load_prices("sample")
+    raw = prices.assign(**{"Adj Close": prices["Close"]})
+    apple = raw[raw["Ticker"] == "AAPL"]
+    kept, new = apple[apple["Date"] < "2005-02-28"], apple[apple["Date"] >= "2005-02-28"]
+    assert len(append_prices(kept, new)) == len(apple)
+    assert "AAPL 2005-02-28 (2:1): the new rows look split" in caplog.text
+    caplog.clear()
+    adjusted = prices[prices["Ticker"] == "AAPL"]
+    append_prices(adjusted[: len(kept)], adjusted[len(kept) :])
+    assert not caplog.records

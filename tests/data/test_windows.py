@@ -16,6 +16,7 @@ from data.windows import (
     drop_short_tickers,
     example_rows,
     make_batch,
+    naive_error,
     scale_of,
     target_of,
     training_fan,
@@ -250,6 +251,22 @@ def test_a_window_ends_at_its_row_and_stays_within_its_ticker(history, split):
     assert batch.target.isfinite().all()
 
 
+def test_a_batch_is_the_same_after_the_pages_were_let_go(history, split):
+    scaler = FeatureScaler.fit(history, split.validation_start)
+    rows = example_rows(history, CONFIG)[::7]
+    first = make_batch(history, rows, CONFIG, scaler)
+    history.release()
+    again = make_batch(history, rows, CONFIG, scaler)
+    assert all(a.equal(b) for a, b in zip(first[:3], again[:3], strict=True))
+
+
+def test_the_naive_error_is_the_mean_absolute_outcome(history, monkeypatch):
+    monkeypatch.setattr("data.windows.PIECE", 7)  # many pieces, the last one shorter
+    rows = example_rows(history, CONFIG)
+    expected = np.abs(target_of(history, rows, CONFIG.horizons)).mean(0)
+    np.testing.assert_allclose(naive_error(history, rows, CONFIG.horizons), expected, rtol=1e-5)
+
+
 def test_scaled_training_features_have_mean_zero_and_deviation_one(history, split):
     scaler = FeatureScaler.fit(history, split.validation_start)
     training = history.features[history.dates < split.validation_start].astype(float)
@@ -267,13 +284,12 @@ def test_a_constant_feature_is_scaled_to_zero():
     assert not scaler.apply(history.features)[:, market].any()
 
 
-def test_the_fan_is_the_training_quantiles_with_half_their_median(history, split):
+def test_the_fan_is_the_training_quantiles_in_units_of_the_scale(history, split):
     rows = example_rows(history, CONFIG, stop=split.validation_start)
     fan = training_fan(history, rows, CONFIG.horizons, LEVELS).numpy()
     outcomes = target_of(history, rows, CONFIG.horizons) / scale_of(history, rows, CONFIG.horizons)
     plain = np.quantile(outcomes, LEVELS, axis=0).T
-    np.testing.assert_allclose(fan[:, 1], plain[:, 1] / 2, rtol=1e-4)
-    np.testing.assert_allclose(np.diff(fan, axis=1), np.diff(plain, axis=1), rtol=1e-3)
+    np.testing.assert_allclose(fan, plain, rtol=1e-4)
     assert (np.diff(fan, axis=1) > 0).all()
 
 
@@ -288,7 +304,7 @@ def test_nothing_fitted_sees_a_row_after_training(history, split):
     assert fans[0].equal(fans[1])
     scaler = FeatureScaler.fit(history, start)
     first, second = (make_batch(h, rows, CONFIG, scaler) for h in (history, changed))
-    assert all(a.equal(b) for a, b in zip(first, second, strict=True))
+    assert all(a.equal(b) for a, b in zip(first[:3], second[:3], strict=True))
     # The change itself is one: the last training day moves everything.
     day_before = pd.Timestamp(history.dates[history.dates < start].max())
     moved = build_history(from_day(prices(), day_before))

@@ -1,13 +1,13 @@
 import logging
-import os
-import time
+from datetime import timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
 import yfinance
 
-import data.yahoo
+import data.yahoo_download
+from data.price_cache import read_cache, write_cache
 from data.prices import COLUMNS, load_prices
 from data.yahoo import _end_date, fetch_prices
 
@@ -24,7 +24,7 @@ def answer(symbols, days=("2020-01-02", "2020-01-03"), empty=()):
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
-    monkeypatch.setattr(data.yahoo, "WAITS", (0.0, 0.0))
+    monkeypatch.setattr(data.yahoo_download, "WAITS", (0.0, 0.0))
     monkeypatch.setattr(yfinance, "set_tz_cache_location", lambda _: None)
 
 
@@ -58,8 +58,8 @@ def test_days_of_the_union_that_a_ticker_did_not_trade_are_dropped(monkeypatch, 
 def test_the_cache_stands_in_when_yahoo_fails_and_its_age_is_told(monkeypatch, tmp_path, caplog):
     monkeypatch.setattr(yfinance, "download", lambda symbols, **_: answer(symbols))
     fresh = load_prices("yahoo:AAPL", cache_dir=tmp_path)
-    old = time.time() - 5 * 86_400
-    os.utime(tmp_path / "AAPL.parquet", (old, old))
+    frame, when = read_cache(tmp_path, "AAPL")
+    write_cache(tmp_path, "AAPL", frame, when - timedelta(days=5))
 
     def fail(*_, **__):
         raise ConnectionError("no route")
@@ -99,11 +99,42 @@ def test_a_rate_limit_is_tried_again(monkeypatch, tmp_path):
     assert len(calls) == 3
 
 
-def test_wrong_numbers_of_yahoo_are_refused(monkeypatch, tmp_path):
-    monkeypatch.setattr(yfinance, "download", lambda symbols, **_: -answer(symbols))
-    with pytest.raises(ValueError, match="yahoo:AAPL 2020-01-02: .*must be above 0"):
-        load_prices("yahoo:AAPL", cache_dir=tmp_path)
-    assert not list(tmp_path.glob("*.parquet"))
+def test_days_with_wrong_numbers_are_left_out_and_named(monkeypatch, tmp_path, caplog):
+    def download(symbols, **_):
+        wide = answer(symbols)
+        wide.loc["2020-01-02", ("AAPL", "Low")] = 0.0
+        wide.loc["2020-01-03", ("AAPL", "Volume")] = np.nan  # unknown, which is no reason
+        return wide
+
+    monkeypatch.setattr(yfinance, "download", download)
+    prices = load_prices("yahoo:AAPL", cache_dir=tmp_path)
+    assert prices["Date"].astype(str).tolist() == ["2020-01-03"]
+    assert prices["Volume"].tolist() == [0.0]
+    assert "yahoo:AAPL: left out 1 days" in caplog.text
+    assert "2020-01-02" in caplog.text
+
+
+def test_offline_never_asks_and_refuses_what_is_not_cached(monkeypatch, tmp_path):
+    monkeypatch.setattr(yfinance, "download", lambda symbols, **_: answer(symbols))
+    fresh = load_prices("yahoo:AAPL", cache_dir=tmp_path)
+
+    def fail(*_, **__):
+        raise AssertionError("asked")
+
+    monkeypatch.setattr(yfinance, "download", fail)
+    cached = load_prices("yahoo:AAPL", cache_dir=tmp_path, offline=True)
+    pd.testing.assert_frame_equal(fresh, cached)
+    with pytest.raises(ValueError, match="yahoo:B: not in the cache .*leave --offline out"):
+        load_prices("yahoo:AAPL,B", cache_dir=tmp_path, offline=True)
+    _, reports = fetch_prices(["AAPL", "B"], tmp_path, offline=True)
+    assert [(r.origin, r.rows) for r in reports] == [("cache", 2), ("none", 0)]
+
+
+def test_a_broken_cache_file_counts_as_none(monkeypatch, tmp_path, caplog):
+    (tmp_path / "AAPL.parquet").write_bytes(b"PAR1 cut off")
+    with pytest.raises(ValueError, match="not in the cache"):
+        load_prices("yahoo:AAPL", cache_dir=tmp_path, offline=True)
+    assert "AAPL.parquet: not a whole Parquet file" in caplog.text
 
 
 def test_a_symbol_cannot_leave_the_cache_folder(tmp_path):
