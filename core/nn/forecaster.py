@@ -1,57 +1,82 @@
 """An encoder and a head for quantiles at several horizons at once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from core.nn.architecture import ArchitectureConfig
-from core.nn.initialization import CellName
+from core.batch import NewsBatch
+from core.nn.initialization import CELLS, CellName
+from core.nn.linear_encoder import LinearEncoder
 from core.nn.multi_head import check_heads
-from core.nn.recurrent import RecurrentStack
+from core.nn.news_encoder import NewsEncoder
+from core.nn.quantile_heads import LEVELS, QuantileHead, StudentTHead
+from core.nn.recurrent import RecurrentConfig, RecurrentStack
 from core.nn.transformer import TransformerEncoder
 from core.nn.transformer_layers import TransformerConfig
 
-LEVELS = tuple(round(0.05 * step, 2) for step in range(1, 20))  # 0.05, 0.10 ... 0.95
-LARGEST_CORRECTION = 1.0  # of a logarithm: a width changes by a factor of e at most
-SHIFT_REACH, GAP_REACH = 0.1, 0.2  # of the width's: direction and shape are mostly noise
 FEEDFORWARD_RATIO = 4  # as in Vaswani et al. 2017
+ForecasterCell = CellName | Literal["transformer", "linear"]
+HeadName = Literal["quantiles", "student_t"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForecasterConfig(ArchitectureConfig):
-    """What a person chooses about a forecaster; see `ArchitectureConfig`.
+class ForecasterConfig(RecurrentConfig):
+    """What a person chooses about a forecaster.
 
     Attributes:
+        cell: A recurrent cell, or `transformer` (Vaswani et al. 2017, arXiv:1706.03762), or
+            `linear`, the means of the last days alone. A Transformer reads hidden_size, num_layers,
+            num_heads, dropout and bidirectional, `linear` dropout alone; the rest is the recurrent
+            cells'.
         hidden_size: Units per layer and direction; of a Transformer, its width, whose feed-forward
             parts are FEEDFORWARD_RATIO times as wide.
+        num_heads: Of the Transformer, at least 1; its width is a multiple of it.
+        head: `quantiles` gives the distribution a free shape; `student_t` keeps it to Student's t.
+        shift: Learn to move the median as well. Off, because the direction of prices is nearly
+            noise, and a network that may follow it learns the training years' luck.
+        num_members: Networks with starts of their own that are trained side by side, at least 1;
+            the forecast is the mean of their quantiles.
     """
 
-    cell: CellName = "gru"
+    cell: ForecasterCell = "gru"  # type: ignore[assignment]  # wider than the stack's, see recurrent
     hidden_size: int = 32
     dropout: float = 0.1
+    num_heads: int = 4
+    head: HeadName = "quantiles"
+    shift: bool = False
+    num_members: int = 1
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.architecture == "transformer":
+        known = (*CELLS, "transformer", "linear")
+        if self.cell not in known:
+            raise ValueError(f"cell={self.cell!r} is unknown; choose one of {', '.join(known)}")
+        if self.head not in get_args(HeadName):
+            raise ValueError(f"head={self.head!r} is unknown; choose quantiles or student_t")
+        if self.num_heads < 1 or self.num_members < 1:
+            raise ValueError(
+                f"num_heads={self.num_heads} and num_members={self.num_members} must be at least 1"
+            )
+        if self.cell == "transformer":
             check_heads("hidden_size", self.hidden_size, self.num_heads)
+        self.recurrent()  # checks what both have
+
+    def recurrent(self) -> RecurrentConfig:
+        """The choices of the recurrent stack; the cell is its default where it is not recurrent."""
+        own = {field.name: getattr(self, field.name) for field in fields(RecurrentConfig)}
+        if self.cell not in CELLS:
+            del own["cell"]
+        return RecurrentConfig(**own)
 
 
-class Forecaster(nn.Module):
-    """Quantiles of the cumulative return at every horizon, each read from the last state.
+class Member(nn.Module):
+    """One network: quantiles of the return at every horizon, each read from the last state.
 
-    A forecast starts from a fan that is known without a network, the training part's quantiles in
-    units of trailing volatility. The network corrects it: a shift of the median, one factor on the
-    fan's width and one on each gap between neighbouring quantiles. Gaps are positive and are added
-    up from the median outwards, so that quantiles cannot cross (Gasthaus et al. 2019, AISTATS,
-    with gaps instead of spline knots). The head starts at zero: an untrained network gives exactly
-    the known fan.
-
-    The correction's reach falls with the square root of the horizon. Returns over 60 days overlap,
-    so training holds 60 times fewer independent ones than of a single day, and a network that may
-    move all horizons alike learns the training years' luck by heart.
+    A forecast starts from a fan that is known without a network and is corrected by a head
+    (`core.nn.quantile_heads`): an untrained network gives exactly the known fan.
 
     Args:
         input_size: Features per day.
@@ -63,11 +88,6 @@ class Forecaster(nn.Module):
         ValueError: The fan's shape does not fit or its quantiles do not rise.
     """
 
-    base_median: Tensor
-    base_gaps: Tensor
-    levels: Tensor
-    reach: Tensor
-
     def __init__(
         self,
         input_size: int,
@@ -76,27 +96,10 @@ class Forecaster(nn.Module):
         base_quantiles: Float[Tensor, "P Q"],
     ) -> None:
         super().__init__()
-        expected = (len(horizons), len(LEVELS))
-        if tuple(base_quantiles.shape) != expected:
-            raise ValueError(
-                f"base_quantiles has shape {tuple(base_quantiles.shape)}, must be {expected}: "
-                "horizons by LEVELS"
-            )
-        gaps = base_quantiles.diff(dim=1)  # (P, Q - 1)
-        if not bool((gaps > 0).all()):
-            raise ValueError("base_quantiles must rise along each row; give more training data")
-        self.config = config
-        self.horizons = tuple(horizons)
-        self.middle = LEVELS.index(0.5)
         self.encoder = make_encoder(input_size, config)
         self.dropout = nn.Dropout(config.dropout)
-        self.head = nn.Linear(self.encoder.output_size, len(horizons) * (len(LEVELS) + 1))
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
-        self.register_buffer("levels", torch.tensor(LEVELS))
-        self.register_buffer("base_median", base_quantiles[:, self.middle].clone().float())
-        self.register_buffer("base_gaps", gaps.float())
-        self.register_buffer("reach", torch.tensor(self.horizons).float().rsqrt())
+        kind = QuantileHead if config.head == "quantiles" else StudentTHead
+        self.head = kind(self.encoder.output_size, horizons, base_quantiles, config.shift)
 
     def forward(self, inputs: Float[Tensor, "B L F"]) -> Float[Tensor, "B P Q"]:
         """Forecast from the last state.
@@ -108,28 +111,92 @@ class Forecaster(nn.Module):
             Quantiles at LEVELS in units of the scale (`ForecastBatch.scale`), rising.
         """
         outputs = self.encoder(inputs)  # (B, L, DH)
-        state = self.dropout(self.encoder.last_state(outputs))  # (B, DH)
-        correction = self.head(state).float().unflatten(-1, (len(self.horizons), -1))
-        shift, log_width, log_gaps = correction.split([1, 1, len(LEVELS) - 1], dim=-1)
-        reach = self.reach[:, None]  # (P, 1)
-        log_factor = reach * (bounded(log_width) + GAP_REACH * bounded(log_gaps))  # (B, P, Q - 1)
-        gaps = self.base_gaps * log_factor.exp()
-        below = -gaps[..., : self.middle].flip(-1).cumsum(-1).flip(-1)
-        above = gaps[..., self.middle :].cumsum(-1)
-        from_median = torch.cat([below, torch.zeros_like(shift), above], dim=-1)  # (B, P, Q)
-        return self.base_median[:, None] + SHIFT_REACH * reach * shift + from_median
+        return self.head(self.dropout(self.encoder.last_state(outputs)))
 
 
-def make_encoder(input_size: int, config: ForecasterConfig) -> RecurrentStack | TransformerEncoder:
-    """Build the encoder of the chosen architecture.
+class Forecaster(nn.Module):
+    """One network, or several whose starts differ; the mean of their quantiles is the forecast.
+
+    Averaging quantiles keeps their order and the shape of the members' distributions, where a mean
+    of probabilities would widen them (Vincent 1912; Lichtendahl et al. 2013).
+
+    Args:
+        input_size: Features per day.
+        horizons: Days ahead, P of them.
+        config: The choices; `num_members` says how many.
+        base_quantiles: As for `Member`.
+        vocab_size: Words of the texts that are read beside the features, that of padding among
+            them; 0 for no texts.
+    """
+
+    levels: Tensor
+
+    def __init__(
+        self,
+        input_size: int,
+        horizons: Sequence[int],
+        config: ForecasterConfig,
+        base_quantiles: Float[Tensor, "P Q"],
+        *,
+        vocab_size: int = 0,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.horizons = tuple(horizons)
+        self.news_encoder = NewsEncoder(vocab_size, config.dropout) if vocab_size else None
+        if self.news_encoder is not None:
+            input_size += self.news_encoder.output_size
+        self.members = nn.ModuleList(
+            Member(input_size, horizons, config, base_quantiles) for _ in range(config.num_members)
+        )
+        self.register_buffer("levels", torch.tensor(LEVELS))
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The first member's encoder, for diagnostics."""
+        return self.members[0].encoder  # type: ignore[return-value]
+
+    def read(
+        self, inputs: Float[Tensor, "B L F"], news: NewsBatch | None = None
+    ) -> Float[Tensor, "B L N"]:
+        """What the members read: the features and, beside them, the encoded texts.
+
+        Raises:
+            ValueError: There are texts and the network reads none, or the other way round.
+        """
+        if (news is None) != (self.news_encoder is None):
+            reads = "no texts" if self.news_encoder is None else "texts"
+            raise ValueError(f"this network reads {reads}; the batch must match")
+        if news is None or self.news_encoder is None:
+            return inputs
+        return torch.cat([inputs, self.news_encoder(news)], dim=-1)
+
+    def by_member(
+        self, inputs: Float[Tensor, "B L F"], news: NewsBatch | None = None
+    ) -> Float[Tensor, "M B P Q"]:
+        """Each member's quantiles; training scores them one by one, so that they stay apart."""
+        read = self.read(inputs, news)
+        return torch.stack([member(read) for member in self.members])
+
+    def forward(
+        self, inputs: Float[Tensor, "B L F"], news: NewsBatch | None = None
+    ) -> Float[Tensor, "B P Q"]:
+        """The mean of the members' quantiles; arguments and units as in `Member`."""
+        return self.by_member(inputs, news).mean(dim=0)
+
+
+def make_encoder(
+    input_size: int, config: ForecasterConfig
+) -> RecurrentStack | TransformerEncoder | LinearEncoder:
+    """Build the chosen encoder.
 
     Args:
         input_size: Features per day.
         config: The choices.
     """
-    match config.architecture:
-        case "recurrent":
-            return RecurrentStack(input_size, config)
+    match config.cell:
+        case "linear":
+            return LinearEncoder(input_size)
         case "transformer":
             sizes = TransformerConfig(
                 width=config.hidden_size,
@@ -140,8 +207,5 @@ def make_encoder(input_size: int, config: ForecasterConfig) -> RecurrentStack | 
                 is_causal=not config.bidirectional,
             )
             return TransformerEncoder(input_size, sizes)
-
-
-def bounded(x: Tensor) -> Tensor:
-    """Softly keep a correction within LARGEST_CORRECTION, with slope 1 at zero."""
-    return LARGEST_CORRECTION * torch.tanh(x / LARGEST_CORRECTION)
+        case _:
+            return RecurrentStack(input_size, config.recurrent())

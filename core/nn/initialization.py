@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from core.nn.cells import LRU, SLSTM, MinGRU, MinLSTM
+from core.nn.gru import GRU
 
 CellName = Literal["rnn", "irnn", "lstm", "gru", "mingru", "minlstm", "lru", "slstm"]
 Start = Literal["default", "orthogonal", "forget", "chrono", "identity"]
@@ -23,7 +24,7 @@ def make_cell(name: CellName, input_size: int, hidden_size: int) -> Cell:
         case "lstm":
             return nn.LSTM(input_size, hidden_size, batch_first=True)
         case "gru":
-            return nn.GRU(input_size, hidden_size, batch_first=True)
+            return GRU(input_size, hidden_size)
         case _:
             recent = {"mingru": MinGRU, "minlstm": MinLSTM, "lru": LRU, "slstm": SLSTM}
             return recent[name](input_size, hidden_size)

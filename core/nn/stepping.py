@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from core.nn.cells import LayerState
 from core.nn.dropout import zoneout
+from core.nn.gru import run_gru
 from core.nn.initialization import Cell
 
 Weights = Sequence[Tensor]  # input, recurrent matrix, their biases
@@ -108,7 +109,7 @@ def run_steps(
 def run_with_weights(
     cell: nn.RNNBase, x: Float[Tensor, "B T F"], weights: Weights, state: LayerState | None = None
 ) -> tuple[Float[Tensor, "B T H"], LayerState]:
-    """A whole sequence through torch's fused kernel, with other weights than the cell's own."""
+    """A whole sequence at once, with other weights than the cell's own."""
     before = zero_state(cell, x.size(0), x) if state is None else state
     initial = [part.unsqueeze(0).contiguous() for part in before]
     options = (list(weights), True, 1, 0.0, cell.training, False, True)
@@ -116,7 +117,7 @@ def run_with_weights(
         case "LSTM":
             outputs, *final = torch.lstm(x, initial, *options)
         case "GRU":
-            outputs, *final = torch.gru(x, initial[0], *options)
+            outputs, *final = run_gru(x, initial[0], weights, cell.training)
         case "RNN_TANH":
             outputs, *final = torch.rnn_tanh(x, initial[0], *options)
         case _:
