@@ -5,10 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from apps.stock_forecast.baselines import BASELINES
 from apps.stock_forecast.datamodule import PriceDataModule
-from apps.stock_forecast.evaluate import predict
 from apps.stock_forecast.held_out import HeldOut
 from apps.stock_forecast.inference import APP
+from apps.stock_forecast.predicting import predict
 from apps.stock_forecast.train import OPTIM, TRAINER, Recipe, train_on
 from core.cli import verb
 from core.comparison import Candidate, Row, choose, format_table, numbers
@@ -21,12 +22,13 @@ from core.runs import new_run_dir
 from core.training import TrainerConfig
 from data.windows import WindowConfig
 
-BASELINES = ("random_walk", "ewma", "garch", "historical")
 NETWORKS: dict[str, dict[str, Any]] = {
     "rnn": {"cell": "rnn"},
     "lstm": {"cell": "lstm"},
     "gru": {"cell": "gru"},
-    "transformer": {"architecture": "transformer"},
+    "mingru": {"cell": "mingru"},
+    "transformer": {"cell": "transformer"},
+    "linear": {"cell": "linear"},
 }
 CONTEXT_TEXT = """\
 Quality by context: each network is trained once with so many trading days to read, from the same
@@ -67,6 +69,7 @@ def compare(
     model: ForecasterConfig = ForecasterConfig(),
     optim: OptimConfig = OPTIM,
     trainer: TrainerConfig = TRAINER,
+    offline: bool = False,
 ) -> list[Row]:
     """Train and score candidates on the same data with the same budget.
 
@@ -84,20 +87,21 @@ def compare(
         run: Folder for one run per network, context and seed; left out:
             runs/stock_forecast/<time>-compare.
         news: As for `train`.
-        candidates: Names such as garch,gru, or all: random_walk, ewma, garch, historical, rnn,
-            lstm, gru, transformer.
+        candidates: Names such as garch,gru, or all: random_walk, drift, ewma, garch, har,
+            historical, ets, rnn, lstm, gru, mingru, transformer, linear.
         seeds: How many seeds each network is trained with.
         contexts: Days of context to compare, comma-separated, each at least 2; `60` alone trains
             nothing twice.
         windows: Context, horizons, split.
-        model: The networks; `architecture` and `cell` are the candidate's.
+        model: The networks; `cell` is the candidate's.
         optim: The optimiser.
         trainer: Length and clipping; the seed is the comparison's.
+        offline: Never ask Yahoo; read what `fetch` has cached.
     """
     names = choose((*BASELINES, *NETWORKS), candidates)
     lengths = sorted(numbers(contexts, "contexts"))
     folder = new_run_dir(APP, "compare", run)
-    test = HeldOut.prepare(PriceDataModule.from_source(data, news, windows), lengths)
+    test = HeldOut.prepare(PriceDataModule.from_source(data, news, windows, offline), lengths)
     recipe = Recipe(model=model, optim=optim, trainer=trainer)
     source = {"data": data, "news": news}
     rows = compare_candidates(
@@ -127,7 +131,7 @@ def _baseline(name: str, test: HeldOut) -> Candidate:
 def _network(
     name: str, test: HeldOut, recipe: Recipe, source: dict[str, Any], folder: Path
 ) -> Candidate:
-    model = replace(recipe.model, **{"architecture": "recurrent", **NETWORKS[name]})
+    model = replace(recipe.model, **NETWORKS[name])
     datamodule = test.datamodule
 
     def score(seed: int) -> tuple[int, Mapping[str, Any]]:
@@ -147,7 +151,7 @@ def _network(
         metrics = {
             **test.metrics(quantiles),
             "by_context": by_context,
-            **lag_metrics(network.encoder, datamodule.batch(measured).inputs),
+            **lag_metrics(network.encoder, network.read(*datamodule.batch(measured).seen)),
         }
         return sum(p.numel() for p in network.parameters()), metrics
 

@@ -2,100 +2,57 @@
 
 import copy
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
+from apps.stock_forecast.fitted import Fitted, fit_parts
 from core.batch import ForecastBatch
 from core.loading import BatchLoader
-from core.nn.forecaster import LEVELS
+from core.memory import give_back
 from core.runs import Run
-from data.news import count_by_day, load_news
+from data.day_texts import DayTexts
+from data.drift import ExcessDrift
+from data.lexicon import lexicon_scores
+from data.news import load_news, news_by_day
 from data.prices import load_prices
+from data.sentiment import TextClassifier
 from data.windows import (
-    FeatureScaler,
     Rows,
+    SplitDates,
     WindowConfig,
     build_history,
+    choose_features,
     chronological_split,
     drop_short_tickers,
     example_rows,
+    feature_names,
     make_batch,
-    target_of,
-    training_fan,
 )
 
 logger = logging.getLogger(__name__)
 
 PARTS = ("train", "validation", "test")
 EVALUATION_BATCH = 1024
+GATHERED = 64  # rows read at once: each pulls its surroundings in the file into memory
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """What was learned from the training part before the network, kept with the run.
+def read_table(data: str, news: Path | None, offline: bool = False) -> pd.DataFrame:
+    """The table of `load_prices`, with the columns of `news_by_day` where news are given.
 
-    Attributes:
-        validation_start: First date that is not training.
-        test_start: First date of the frozen test part.
-        test_end: Last date of the frozen test part.
-        known_until: Last date that training or validation has seen.
-        scaler: Mean and deviation of the features.
-        fan: The classical quantiles in units of the scale, (P, Q).
-        naive_mae: Training part's mean absolute return at each horizon, (P,).
-        has_news: Whether news counts are among the features.
-        tickers: Those of the validation and test parts.
+    Args:
+        data: As for `load_prices`.
+        news: A file of dated texts, or None.
+        offline: Never ask Yahoo; read what the cache has.
     """
-
-    validation_start: np.datetime64
-    test_start: np.datetime64
-    test_end: np.datetime64
-    known_until: np.datetime64
-    scaler: FeatureScaler
-    fan: torch.Tensor
-    naive_mae: tuple[float, ...]
-    has_news: bool
-    tickers: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain containers, for the run folder."""
-        dates = ("validation_start", "test_start", "test_end", "known_until")
-        return {
-            **{name: str(getattr(self, name)) for name in dates},
-            "scaler": {"mean": self.scaler.mean, "deviation": self.scaler.deviation},
-            "fan": self.fan.tolist(),
-            "naive_mae": self.naive_mae,
-            "has_news": self.has_news,
-            "tickers": self.tickers,
-        }
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "Fitted":
-        """The inverse of `to_json`."""
-        return cls(
-            validation_start=np.datetime64(value["validation_start"]),
-            test_start=np.datetime64(value["test_start"]),
-            test_end=np.datetime64(value["test_end"]),
-            known_until=np.datetime64(value["known_until"]),
-            scaler=FeatureScaler(
-                tuple(value["scaler"]["mean"]), tuple(value["scaler"]["deviation"])
-            ),
-            fan=torch.tensor(value["fan"]),
-            naive_mae=tuple(value["naive_mae"]),
-            has_news=value["has_news"],
-            tickers=tuple(value["tickers"]),
-        )
-
-
-def read_table(data: str, news: Path | None) -> pd.DataFrame:
-    """The table of `load_prices`, with a column News (texts per day) where news are given."""
-    prices = load_prices(data)
+    prices = load_prices(data, offline=offline)
     if news is not None:
-        prices["News"] = count_by_day(load_news(news), prices)
+        prices = prices.join(news_by_day(load_news(news), prices))
     return prices
 
 
@@ -106,26 +63,58 @@ class PriceDataModule:
         table: What `read_table` gives.
         config: Context, horizons, split.
         fitted: From a run; None fits on the training part.
+        split: Where to cut before fitting; None cuts by the shares of `config`.
+
+    Raises:
+        ValueError: A source is too short, or news are asked for and not there.
     """
 
     def __init__(
-        self, table: pd.DataFrame, config: WindowConfig, fitted: Fitted | None = None
+        self,
+        table: pd.DataFrame,
+        config: WindowConfig,
+        fitted: Fitted | None = None,
+        split: SplitDates | None = None,
     ) -> None:
-        needed = config.horizons[-1] if fitted is None else config.horizons[0]
+        needed = config.horizons[-1] if fitted is None else 0  # the last day can be forecast
         self.table = drop_short_tickers(table, config.context_length, needed).reset_index(drop=True)
         self.config = config
+        if (config.news_sentiment != "none" or config.news_encoder) and "News" not in table:
+            raise ValueError(
+                f"news_sentiment={config.news_sentiment}, news_encoder={config.news_encoder}: "
+                "there are no texts; give --news FILE"
+            )
         self.history = build_history(self.table, self.table.get("News"))
-        self.fitted = fitted or self._fit()
+        self.drift = ExcessDrift.of(self.history)
+        give_back()
+        self.texts = (
+            DayTexts.of(self.table["Texts"].to_numpy(object)) if config.news_encoder else None
+        )
+        if fitted is None:
+            split = split or chronological_split(self.history, config)
+            classifier = self._fit_classifier(split)
+            self._choose_features(classifier)
+            has_news = "News" in self.table
+            self.fitted = fit_parts(
+                self.history, self.drift, config, split, has_news=has_news, classifier=classifier
+            )
+        else:
+            self._choose_features(fitted.classifier)
+            self.fitted = fitted
+        self.history.release()
+        give_back()
 
     @classmethod
-    def from_source(cls, data: str, news: Path | None, config: WindowConfig) -> "PriceDataModule":
-        """Read, split and fit.
+    def from_source(
+        cls, data: str, news: Path | None, config: WindowConfig, offline: bool = False
+    ) -> "PriceDataModule":
+        """Read, as `read_table` does, split and fit.
 
         Raises:
             FileNotFoundError: A source does not exist.
             ValueError: A source is wrong or too short.
         """
-        return cls(read_table(data, news), config)
+        return cls(read_table(data, news, offline), config)
 
     @classmethod
     def from_run(cls, run: Run, table: pd.DataFrame | None = None) -> "PriceDataModule":
@@ -142,36 +131,27 @@ class PriceDataModule:
         elif fitted.has_news and "News" not in table:
             raise ValueError(f"{run.path}: was trained with news; give --news as well")
         elif not fitted.has_news:
-            table = table.drop(columns="News", errors="ignore")
+            table = table.drop(columns=["News", "Texts"], errors="ignore")
         return cls(table, window_config(run), fitted)
 
-    def _fit(self) -> Fitted:
-        split = chronological_split(self.history, self.config)
-        rows = example_rows(self.history, self.config, stop=split.validation_start)
-        if not len(rows):
-            raise ValueError(
-                f"no training example ends before {split.validation_start}; shorten "
-                f"context_length={self.config.context_length} or add data"
-            )
-        horizons = self.config.horizons
-        target = target_of(self.history, rows, horizons)
-        fan = training_fan(self.history, rows, horizons, LEVELS)
-        if not bool((fan.diff(dim=1) > 0).all()):
-            raise ValueError(
-                f"the prices before {split.validation_start} hardly move: their returns over "
-                f"{horizons} days have no range to learn; give prices that change"
-            )
-        return Fitted(
-            validation_start=split.validation_start,
-            test_start=split.test_start,
-            test_end=self.history.dates.max(),
-            known_until=self.history.dates[self.history.dates < split.test_start].max(),
-            scaler=FeatureScaler.fit(self.history, split.validation_start),
-            fan=fan,
-            naive_mae=tuple(np.abs(target).mean(0).tolist()),
-            has_news="News" in self.table,
-            tickers=tuple(self.history.tickers),
-        )
+    def _choose_features(self, classifier: TextClassifier | None) -> None:
+        names = feature_names(self.config, "News" in self.table)
+        self.history = choose_features(self.history, names, self._sentiment(classifier))
+
+    def _fit_classifier(self, split: SplitDates) -> TextClassifier | None:
+        if self.config.news_sentiment != "classifier":
+            return None
+        texts = self.table["Texts"].to_numpy(object)
+        return TextClassifier.fit(texts, self.history, split.validation_start)
+
+    def _sentiment(self, classifier: TextClassifier | None) -> NDArray[np.float32] | None:
+        """The score of each row's texts, (N,); None where the configuration asks for none."""
+        if self.config.news_sentiment == "none":
+            return None
+        texts = self.table["Texts"].to_numpy(object)
+        if classifier is None:
+            return lexicon_scores(texts)
+        return classifier.scores(texts, self.history.dates)
 
     def continued(self, frozen: "PriceDataModule", source: str) -> "PriceDataModule":
         """The same, knowing what training will see beyond the frozen parts.
@@ -210,7 +190,7 @@ class PriceDataModule:
             case "train":
                 before = example_rows(self.history, self.config, stop=fitted.validation_start)
                 later = example_rows(self.history, self.config, start=fitted.test_end)
-                return np.concatenate([before, later])
+                return np.concatenate([before, later]) if len(later) else before
             case "validation":
                 start, stop = fitted.validation_start, fitted.test_start
                 return example_rows(self.history, self.config, start=start, stop=stop)
@@ -236,8 +216,32 @@ class PriceDataModule:
         return other
 
     def batch(self, rows: Rows) -> ForecastBatch:
-        """Gather the windows that end at the given rows."""
-        return make_batch(self.history, rows, self.config, self.fitted.scaler)
+        """Gather the windows that end at the given rows; the target is less `location`."""
+        inputs, scale, target = (
+            torch.cat(column)
+            for column in zip(
+                *(self._gather(piece) for piece in self.history.pieces(rows, GATHERED)),
+                strict=True,
+            )
+        )
+        batch = ForecastBatch(inputs, scale, target)
+        if self.texts is None:
+            return batch
+        return batch._replace(news=self.texts.batch(rows, self.config.context_length))
+
+    def _gather(self, rows: Rows) -> tuple[Tensor, Tensor, Tensor]:
+        batch = make_batch(self.history, rows, self.config, self.fitted.scaler)
+        target = batch.target - torch.from_numpy(self.location(rows))
+        return batch.inputs, torch.from_numpy(self.scale(rows)), target
+
+    def location(self, rows: Rows) -> NDArray[np.float32]:
+        """Return expected of the ticker beyond the others over each horizon, (B, P)."""
+        return self.fitted.drift.location(self.drift, rows, self.config.horizons)
+
+    def scale(self, rows: Rows) -> NDArray[np.float32]:
+        """Expected size of the return over each horizon, known at each row, (B, P)."""
+        fitted, horizons = self.fitted, self.config.horizons
+        return fitted.regression.scale(self.history, rows, horizons, fitted.scaler)
 
     def loader(self, part: str, seed: int) -> BatchLoader[ForecastBatch]:
         """Batches of a part: shuffled for training, in order otherwise.
@@ -287,5 +291,7 @@ def stored_table(run: Run, parts: tuple[str, ...] = PARTS) -> pd.DataFrame:
 
 def window_config(run: Run) -> WindowConfig:
     """The run's context, horizons and split."""
-    values = dict(run.config["windows"])
-    return WindowConfig(**{**values, "horizons": tuple(values["horizons"])})
+    values = run.config["windows"]
+    # YAML knows lists alone.
+    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    return WindowConfig(**{**values, **lists})

@@ -10,13 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from apps.stock_forecast.datamodule import PARTS, PriceDataModule
-from apps.stock_forecast.evaluate import (
-    Scores,
-    best_baseline,
-    mean_ratio,
-    predict_baselines,
-    score_rows,
-)
+from apps.stock_forecast.evaluate import predict_baselines, score_rows
+from apps.stock_forecast.row_scores import Scores, best_baseline, mean_ratio
 from data.windows import Rows
 
 

@@ -4,27 +4,30 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-import torch
 
 from apps.stock_forecast.datamodule import (
-    Fitted,
     PriceDataModule,
     read_table,
     stored_table,
     window_config,
 )
+from apps.stock_forecast.fitted import Fitted
+from apps.stock_forecast.predicting import Compute, predict
 from core.cli import verb
+from core.forecast_exporting import GRAPH, OnnxForecaster, export_forecaster
 from core.nn.forecaster import LEVELS, Forecaster, ForecasterConfig
+from core.run_graphs import ensure_graphs
 from core.runs import Run, champion, load_run
-from data.features import FEATURES, NEWS_FEATURES
+from data.windows import WindowConfig, feature_names, vocab_size
 
 logger = logging.getLogger(__name__)
 
 APP = "stock_forecast"
+Engine = Literal["torch", "onnx"]
 STALE = np.timedelta64(10, "D")  # a ticker that has not traded for longer is not forecast
 
 
@@ -35,27 +38,42 @@ class StockForecaster:
     Attributes:
         run: The opened run folder.
         model: The network, in evaluation mode.
+        compute: What turns inputs into quantiles: the network itself, or its ONNX graph.
     """
 
     run: Run
     model: Forecaster
+    compute: Compute
 
     @classmethod
-    def load(cls, path: Path | None = None) -> "StockForecaster":
+    def load(cls, path: Path | None = None, engine: Engine = "torch") -> "StockForecaster":
         """Open a run folder; None for runs/stock_forecast/champion.
 
         Raises:
             FileNotFoundError: There is no run.
-            ValueError: It is another app's, or a file was changed.
+            ValueError: It is another app's, a file was changed, or the engine cannot run it.
         """
-        return cls.from_run(load_run(champion(APP, path), APP))
+        return cls.from_run(load_run(champion(APP, path), APP), engine)
 
     @classmethod
-    def from_run(cls, run: Run) -> "StockForecaster":
-        """Build the network of an opened run and load its weights."""
+    def from_run(cls, run: Run, engine: Engine = "torch") -> "StockForecaster":
+        """Build the network of an opened run and load its weights.
+
+        Args:
+            run: The run.
+            engine: `onnx` reads the graph in the run's onnx/ and makes it where it is missing.
+
+        Raises:
+            ValueError: The engine is unknown or cannot run the network.
+        """
+        if engine not in ("torch", "onnx"):
+            raise ValueError(f"engine={engine!r} is unknown; choose torch or onnx")
         model = build_model(run)
         run.load_weights(model)
-        return cls(run, model)
+        if engine == "torch":
+            return cls(run, model, model)
+        folder = ensure_graphs(run, [GRAPH], lambda folder: write_onnx(run, model, folder))
+        return cls(run, model, OnnxForecaster(folder))
 
     def forecast(
         self, table: pd.DataFrame | None = None, tickers: Sequence[str] = ()
@@ -89,9 +107,7 @@ class StockForecaster:
             names = ", ".join(history.tickers[k] for k in history.ticker[stale])
             logger.warning("not forecast, last traded over 10 days before %s: %s", as_of, names)
         last = last[history.dates[last] >= as_of - STALE]
-        batch = datamodule.batch(last)
-        with torch.inference_mode():
-            returns = (self.model(batch.inputs) * batch.scale[..., None]).double().numpy()
+        returns = predict(self.compute, datamodule, last).double().numpy()
         prices = history.close[last, None, None] * np.exp(returns)  # (B, P, Q)
         return {
             "as_of": str(as_of),
@@ -116,9 +132,26 @@ class StockForecaster:
 def build_model(run: Run) -> Forecaster:
     """The run's network with starting weights."""
     fitted = Fitted.from_json(run.preprocessor["prices"])
-    features = FEATURES + NEWS_FEATURES if fitted.has_news else FEATURES
+    windows = window_config(run)
     config = ForecasterConfig(**run.config["model"])
-    return Forecaster(len(features), window_config(run).horizons, config, fitted.fan)
+    size = input_size(windows, fitted)
+    words = vocab_size(windows)
+    return Forecaster(size, windows.horizons, config, fitted.fan, vocab_size=words).eval()
+
+
+def input_size(windows: WindowConfig, fitted: Fitted) -> int:
+    """Features per day that a run's network reads."""
+    return len(feature_names(windows, fitted.has_news))
+
+
+def write_onnx(run: Run, model: Forecaster, folder: Path) -> float:
+    """Export a run's network into a folder; gives the largest difference to torch.
+
+    Raises:
+        ValueError: The network cannot be exported.
+    """
+    fitted = Fitted.from_json(run.preprocessor["prices"])
+    return export_forecaster(model, input_size(window_config(run), fitted), folder)
 
 
 def forecast_table(result: dict[str, Any]) -> str:
@@ -136,9 +169,12 @@ def forecast_table(result: dict[str, Any]) -> str:
 @verb(forecast_table)
 def forecast(
     run: Path | None = None,
+    *,
     data: str | None = None,
     news: Path | None = None,
     ticker: str | None = None,
+    offline: bool = False,
+    engine: Engine = "torch",
 ) -> dict[str, Any]:
     """Forecast prices from the last day of the data.
 
@@ -147,9 +183,11 @@ def forecast(
         data: Prices to forecast from; left out: the run's own.
         news: Dated texts to the data, where the run was trained with some.
         ticker: Only these, such as AAPL,MSFT; left out: all.
+        offline: Never ask Yahoo; read what `fetch` has cached.
+        engine: onnx computes with the run's onnx/model.onnx and makes it where it is missing.
     """
-    forecaster = StockForecaster.load(run)
-    table = None if data is None else read_table(data, news)
+    forecaster = StockForecaster.load(run, engine)
+    table = None if data is None else read_table(data, news, offline)
     tickers = [] if ticker is None else [name.strip() for name in ticker.split(",")]
     return forecaster.forecast(table, tickers)
 

@@ -9,8 +9,9 @@ from typing import Any
 from pytorch_lightning import seed_everything
 
 from apps.stock_forecast.datamodule import PriceDataModule, read_table, stored_table
-from apps.stock_forecast.evaluate import mean_ratio, score_model
+from apps.stock_forecast.evaluate import score_model
 from apps.stock_forecast.inference import APP, StockForecaster
+from apps.stock_forecast.row_scores import mean_ratio
 from core.cli import verb
 from core.modules import ForecastModule
 from core.nn.forecaster import Forecaster, ForecasterConfig
@@ -19,7 +20,7 @@ from core.runs import begin_run, champion, load_run, new_run_dir, promote, save_
 from core.training import TrainerConfig, fit
 from data.price_updates import append_prices
 from data.prices import hash_prices
-from data.windows import WindowConfig
+from data.windows import WindowConfig, vocab_size
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ def train(
     optim: OptimConfig = OPTIM,
     trainer: TrainerConfig = TRAINER,
     resume: bool = False,
+    offline: bool = False,
 ) -> None:
     """Train a forecaster on daily prices and write a run folder.
 
@@ -54,15 +56,16 @@ def train(
         data: `sample`, a CSV path or folder (one file a ticker, or long with a Ticker column), or
             `yahoo:AAPL,MSFT`.
         run: The run folder to write; left out: runs/stock_forecast/<time>-<cell>.
-        news: Dated texts (JSONL), counted per day.
+        news: Dated texts (JSONL), counted per day and, with `windows.news_sentiment`, scored.
         windows: Context, horizons, split.
         model: The network.
         optim: The optimiser.
         trainer: Length, clipping, early stopping, seed.
         resume: Go on from the run's last checkpoint; give the same options as at first.
+        offline: Never ask Yahoo; read what `fetch` has cached.
     """
     run_dir = new_run_dir(APP, model.cell, run, resume)
-    datamodule = PriceDataModule.from_source(data, news, windows)
+    datamodule = PriceDataModule.from_source(data, news, windows, offline)
     recipe = Recipe(model=model, optim=optim, trainer=trainer)
     train_on(datamodule, recipe, {"data": data, "news": news}, run_dir, resume)
     promote(run_dir, "the first run here", only_first=True)
@@ -100,8 +103,14 @@ def make_module(
 ) -> ForecastModule:
     """A network that fits the data, with starting weights from the seed."""
     seed_everything(seed, verbose=False)
-    horizons = datamodule.config.horizons
-    return ForecastModule(datamodule.input_size, horizons, model, optim, datamodule.fitted.fan)
+    return ForecastModule(
+        datamodule.input_size,
+        datamodule.config.horizons,
+        model,
+        optim,
+        datamodule.fitted.fan,
+        vocab_size=vocab_size(datamodule.config),
+    )
 
 
 def finish(
@@ -139,6 +148,7 @@ def retrain(
     news: Path | None = None,
     learning_rate: float = 2e-4,
     trainer: TrainerConfig = TrainerConfig(max_epochs=3),
+    offline: bool = False,
 ) -> dict[str, Any]:
     """Go on from a run's weights with new prices; promote the result if it is not worse.
 
@@ -152,12 +162,16 @@ def retrain(
         news: Dated texts to the new data, where the run was trained with some.
         learning_rate: Peak rate; lower than at first, because the weights are good already.
         trainer: Length, clipping, early stopping, seed.
+        offline: Never ask Yahoo; read what `fetch` has cached.
     """
     old = load_run(champion(APP, run), APP)
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-retrained"
     run_dir = new_run_dir(APP, name, out or old.path.parent / name)
     frozen = PriceDataModule.from_run(old)
-    table = append_prices(stored_table(old), read_table(data, news))
+    new = read_table(data, news, offline)
+    if frozen.fitted.has_news and news is None:
+        raise ValueError(f"{old.path}: was trained with news; give --news as well")
+    table = append_prices(stored_table(old), new)
     datamodule = PriceDataModule.from_run(old, table).continued(frozen, data)
     before = StockForecaster.from_run(old).model
     optim = replace(OptimConfig(**old.config["optim"]), learning_rate=learning_rate)

@@ -5,10 +5,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from apps.stock_forecast.baselines import BASELINES
 from apps.stock_forecast.compare import compare, table
 from apps.stock_forecast.datamodule import PriceDataModule
-from apps.stock_forecast.evaluate import mean_ratio, score_baselines, score_model
+from apps.stock_forecast.evaluate import predict_baselines, score_model, score_rows
 from apps.stock_forecast.inference import StockForecaster
+from apps.stock_forecast.row_scores import mean_ratio
 from core.cli import call
 from core.plain import plain
 from core.runs import load_run
@@ -19,7 +21,7 @@ def test_every_candidate_has_its_row_and_its_ratio(stocks, tmp_path, command):
     words = ["--data", stocks.data, "--run", tmp_path / "c", "--seeds", 2, *TINY_PRICES]
     result = command("stock-forecast", "compare", *words, "--contexts", 20, "--json")
     rows = json.loads(result.out)
-    names = ["random_walk", "ewma", "garch", "historical", "rnn", "lstm", "gru", "transformer"]
+    names = [*BASELINES, "rnn", "lstm", "gru", "mingru", "transformer", "linear"]
     assert list(dict.fromkeys(row["name"] for row in rows)) == names
     assert [row["seed"] for row in rows if row["name"] == "gru"] == [0, 1]
     assert all(row.keys() >= {"name", "seed", "parameters", "seconds", "metrics"} for row in rows)
@@ -35,13 +37,13 @@ def test_the_table_divides_by_the_best_baseline(stocks, tmp_path, command):
     assert "crps_relative / random_walk" in result.out
 
 
-def test_each_candidate_brings_its_own_architecture(stocks, tmp_path, command):
+def test_each_candidate_brings_its_own_cell(stocks, tmp_path, command):
     words = ["--data", stocks.data, "--run", tmp_path / "c", "--candidates", "gru,transformer"]
-    words += ["--seeds", 1, *TINY_PRICES, "--model.architecture", "transformer", "--contexts", 20]
+    words += ["--seeds", 1, *TINY_PRICES, "--model.cell", "transformer", "--contexts", 20]
     assert command("stock-forecast", "compare", *words).code == 0
-    for name, expected in (("gru", "recurrent"), ("transformer", "transformer")):
+    for name in ("gru", "transformer"):
         config = (tmp_path / "c" / f"{name}-seed0" / "config.yaml").read_text()
-        assert f"architecture: {expected}" in config
+        assert f"cell: {name}" in config
 
 
 def with_a_young_ticker(folder):
@@ -67,7 +69,7 @@ def compared(tmp_path_factory):
 
 def relative(run, model, rows):
     """A run's CRPS over the random walk's on these rows."""
-    walk = score_baselines(run, run, rows)["random_walk"]
+    walk = score_rows(predict_baselines(run, run, rows)["random_walk"], run, rows)
     return mean_ratio(score_model(model, run, rows), walk)
 
 

@@ -1,0 +1,170 @@
+"""The forecaster's page, driven as Streamlit runs it."""
+
+import json
+import shutil
+from datetime import date
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core import jobs
+from core.ui.training import job_folder
+from tests.conftest import write_prices
+
+PAGE = Path(__file__).parents[3] / "apps" / "stock_forecast" / "streamlit_app.py"
+
+
+@pytest.fixture
+def open_page(monkeypatch, tmp_path):
+    def open_it(run: Path | None = None, **state: str) -> AppTest:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        monkeypatch.setattr("sys.argv", ["page", *([] if run is None else [str(run)])])
+        page = AppTest.from_file(str(PAGE), default_timeout=60)
+        for name, value in state.items():
+            page.session_state[name.replace("_", " ")] = value
+        return page.run()
+
+    yield open_it
+    jobs.cancel(job_folder(tmp_path / "runs" / "stock_forecast"))
+
+
+@pytest.fixture
+def run(stocks, tmp_path):
+    return shutil.copytree(stocks.run, tmp_path / "runs" / "stock_forecast" / "mine")
+
+
+def told(page):
+    every = [*page.error, *page.info, *page.warning, *page.caption]
+    return " ".join(element.value for element in every).replace("\\", "")
+
+
+def test_the_first_start_offers_to_train_on_the_sample(open_page):
+    page = open_page()
+    assert "Nothing is trained yet" in page.markdown[0].value
+    page.button[0].click().run()
+    assert not page.exception
+    assert jobs.is_running(job_folder(Path("runs") / "stock_forecast"))
+    assert [button.label for button in page.button] == ["Cancel"]
+
+
+def test_each_ticker_has_its_fan_and_its_table(run, open_page):
+    page = open_page(run)
+    assert not page.exception
+    assert len(page.get("plotly_chart")) == 1
+    page.selectbox(key="ticker").select("B").run()
+    assert not page.exception
+    assert list(page.dataframe[0].value["trading days ahead"]) == [1, 5]
+    assert "No advice" in told(page)
+
+
+def test_a_past_day_is_forecast_without_what_came(run, open_page):
+    page = open_page(run)
+    page.slider[0].set_value(date(2015, 6, 6)).run()  # a Saturday: Friday's forecast
+    assert not page.exception
+    assert "trained on prices before" in told(page)
+    assert page.dataframe[0].value["date"][0] == "2015-06-08"
+    figure = json.loads(page.get("plotly_chart")[0].proto.spec)
+    assert any("what came" in trace.get("name", "") for trace in figure["data"])
+
+
+def test_classical_models_are_laid_beside(run, open_page):
+    page = open_page(run)
+    page.multiselect(key="beside the fan").select("har").run()
+    assert not page.exception
+    figure = json.loads(page.get("plotly_chart")[0].proto.spec)
+    assert any("HAR" in trace.get("name", "") for trace in figure["data"])
+
+
+def test_the_scores_stand_beside_every_baseline(run, open_page):
+    page = open_page(run, stock_view="judged")
+    assert not page.exception
+    assert len(page.dataframe[0].value) == 8
+    assert "No walk forward yet" in told(page)
+    assert len(page.get("plotly_chart")) == 2
+
+
+def test_the_newest_walk_forward_is_shown(stocks, run, open_page):
+    from apps.stock_forecast.backtest import backtest
+    from core.cli import call
+    from tests.conftest import TINY_PRICES
+
+    words = ["--data", str(stocks.data), "--run", str(run.parent / "walk"), "--refit=40"]
+    call(backtest, [*words, *TINY_PRICES], "backtest")
+    page = open_page(run, stock_view="judged")
+    assert not page.exception
+    assert len(page.get("plotly_chart")) == 4
+    assert "Diebold-Mariano" in told(page)
+    assert page.expander[0].label == "Toy portfolios (an illustration)"
+
+
+def test_an_upload_is_checked_and_trained_on(run, open_page, tmp_path):
+    content = write_prices(tmp_path / "mine.csv", tickers="XY").read_bytes()
+    page = open_page(run, stock_view="own_data")
+    page.file_uploader[0].set_value([("mine.csv", content, "text/csv")]).run()
+    assert not page.exception
+    assert list(page.dataframe[0].value["Ticker"]) == ["X", "Y"]
+    [upload] = (run.parent / "uploads").glob("*.csv")
+    next(b for b in page.button if b.label == "Train a new model on it").click().run()
+    folder = job_folder(run.parent)
+    assert jobs.is_running(folder)
+    jobs.cancel(folder)
+    assert not upload.exists()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x00\xff\x01", b"Date,Close\n", b"Date,Open\n2020-01-01,x\n"]
+)
+def test_a_corrupt_upload_gives_a_message(content, run, open_page):
+    page = open_page(run, stock_view="own_data")
+    page.file_uploader[0].set_value([("mine.csv", content, "text/csv")]).run()
+    assert not page.exception
+    assert "your file" in told(page)
+    assert not any(button.label == "Train a new model on it" for button in page.button)
+
+
+def test_a_short_upload_is_not_forecast(run, open_page, tmp_path):
+    content = write_prices(tmp_path / "short.csv", tickers="Z", days=25).read_bytes()
+    lines = content.decode().splitlines(keepends=True)[:15]
+    page = open_page(run, price_source="own")
+    page.file_uploader[0].set_value([("short.csv", "".join(lines).encode(), "text/csv")]).run()
+    assert not page.exception
+    assert "a forecast needs 20" in told(page)
+
+
+def test_nothing_downloaded_before_is_said(run, open_page):
+    page = open_page(run, price_source="cached")
+    assert not page.exception
+    assert "Nothing was downloaded yet" in told(page)
+
+
+def test_a_symbol_that_is_none_gives_a_message(run, open_page):
+    page = open_page(run, price_source="yahoo")
+    page.text_input[0].set_value("no/symbol")
+    page.button[0].click().run()
+    assert not page.exception
+    assert "no ticker symbol" in told(page)
+
+
+def test_a_run_deleted_while_open_gives_a_message(run, open_page):
+    page = open_page(run)
+    shutil.rmtree(run)
+    page.run()
+    assert not page.exception
+    assert "gone" in told(page)
+
+
+def test_a_spoilt_run_gives_a_message(open_page, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "manifest.json").write_text("{}")
+    page = open_page(run)
+    assert not page.exception
+    assert "run format None" in told(page)
+
+
+def test_korean_is_spoken_where_it_was_chosen(run, open_page):
+    page = open_page(run, language_switch="ko")
+    assert page.title[0].value == "가격 범위 예측"
+    assert "투자 조언이 아닙니다" in told(page)
