@@ -1,5 +1,6 @@
 """Append rows to a results file, with the commit and the machine that they belong to."""
 
+import hashlib
 import json
 import os
 import platform
@@ -9,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -44,6 +46,20 @@ def standing(name: str, decides: Sequence[str]) -> list[dict[str, Any]]:
     path = RESULTS / f"{name}.json"
     rows = json.loads(path.read_text()) if path.exists() else []
     return [row for row in rows if not row["changed"] and not _differ(row["commit"], decides)]
+
+
+def code_key(decides: Sequence[str]) -> str:
+    """A short name of what the deciding files hold, for what is kept outside the records.
+
+    Args:
+        decides: Files and folders of the project; of a folder, its modules.
+    """
+    digest = hashlib.sha256()
+    for name in decides:
+        path = ROOT / name
+        for module in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(module.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _differ(commit: str, paths: Sequence[str]) -> bool:
