@@ -24,10 +24,14 @@ class LastWeights(pl.Callback):
         self.kept: deque[Weights] = deque(maxlen=count)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Copy the weights."""
+        """Copy the weights, to where those of a checkpoint are loaded too."""
         if trainer.state.fn == "fit":
-            state = pl_module.state_dict()
-            self.kept.append({name: value.detach().clone() for name, value in state.items()})
+            self.kept.append(
+                {
+                    name: value.detach().to("cpu", copy=True)
+                    for name, value in pl_module.state_dict().items()
+                }
+            )
 
     def mean(self) -> Weights:
         """The mean of what is kept, at least one; whole numbers are the last ones."""

@@ -23,6 +23,20 @@ class Seq2SeqBatch(NamedTuple):
     target: Tensor
 
 
+class NewsBatch(NamedTuple):
+    """The texts that a batch of windows reads, each once.
+
+    Attributes:
+        tokens: Words, right-padded with 0, (U, T) int64; row 0 stands for no text.
+        lengths: Real words per row, at least 1, (U,) int64.
+        day: Which row each day of each window has, (B, L) int64.
+    """
+
+    tokens: Tensor
+    lengths: Tensor
+    day: Tensor
+
+
 class ForecastBatch(NamedTuple):
     """Windows of daily features and what came after them.
 
@@ -30,12 +44,20 @@ class ForecastBatch(NamedTuple):
         inputs: Features of the last L trading days, oldest first, (B, L, F) float32.
         scale: Trailing volatility times the square root of the horizon, in log-return units,
             positive, (B, P) float32.
-        target: Cumulative log return at each horizon, (B, P) float32.
+        target: Cumulative log return at each horizon, less what is added to a forecast for the
+            ticker's own drift, (B, P) float32.
+        news: The texts, where the model reads some.
     """
 
     inputs: Tensor
     scale: Tensor
     target: Tensor
+    news: NewsBatch | None = None
+
+    @property
+    def seen(self) -> tuple[Tensor] | tuple[Tensor, NewsBatch]:
+        """What a forecaster is called with: all but what it must not know."""
+        return (self.inputs,) if self.news is None else (self.inputs, self.news)
 
 
 class SequenceBatch(NamedTuple):

@@ -1,37 +1,71 @@
 """Open a Streamlit page: on this machine alone, without usage statistics."""
 
-import os
+import argparse
+import importlib
 import socket
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from core.cli import guarded
 
+UPLOAD_MEGABYTES = 50
+HOST = "localhost"
+PORT = 8501
+LIGHT = {
+    "primaryColor": "#005A8C",
+    "backgroundColor": "#FFFFFF",
+    "secondaryBackgroundColor": "#F2F5F8",
+    "textColor": "#1A1A1A",
+    "borderColor": "#C9D3DC",
+}
+DARK = {
+    "primaryColor": "#56B4E9",
+    "backgroundColor": "#12171D",
+    "secondaryBackgroundColor": "#1D252E",
+    "textColor": "#EEF2F5",
+    "borderColor": "#3B4855",
+}
 
-def open_page(page: Path, port: int, arguments: Sequence[str]) -> NoReturn:
-    """Become the server of a page, until it is stopped with Ctrl-C.
+
+def open_page(
+    page: Path,
+    port: int,
+    arguments: Sequence[str],
+    *,
+    host: str = HOST,
+    preload: Sequence[str] = (),
+) -> None:
+    """Serve a page until Ctrl-C.
 
     Args:
         page: The script.
-        port: Where it listens on localhost, 1024 to 65535.
+        port: Where it listens, 1024 to 65535.
         arguments: For the script.
+        host: Address to listen on; the default is reached from this machine alone.
+        preload: Modules that are slow to import and are so before the address is printed.
 
     Raises:
         ValueError: A port out of range, or taken.
     """
-    check_port(port, "127.0.0.1")
+    check_port(port, "127.0.0.1" if host == HOST else host)
     options = {
-        "server.address": "localhost",
+        "server.address": host,
         "server.port": port,
-        "browser.gatherUsageStats": "false",
-        "client.toolbarMode": "minimal",
+        "server.headless": "true",  # it opens no browser and asks for no e-mail address
+        "server.maxUploadSize": UPLOAD_MEGABYTES,
         "server.fileWatcherType": "none",  # it would walk through torch's lazy modules
+        "browser.gatherUsageStats": "false",
+        "client.toolbarMode": "viewer",
+        "client.showErrorDetails": "none",  # the traceback goes to the terminal
+        **{f"theme.light.{name}": value for name, value in LIGHT.items()},
+        **{f"theme.dark.{name}": value for name, value in DARK.items()},
     }
+    for name in preload:
+        importlib.import_module(name)
+    from streamlit.web import cli
+
     words = [f"--{name}={value}" for name, value in options.items()]
-    command = [sys.executable, "-m", "streamlit", "run", str(page), *words, "--", *arguments]
-    os.execv(sys.executable, command)
+    cli.main(["run", str(page), *words, "--", *arguments], standalone_mode=False)
 
 
 def check_port(port: int, host: str) -> None:
@@ -47,5 +81,17 @@ def check_port(port: int, host: str) -> None:
             raise ValueError(f"port={port} is taken, perhaps by another server; give another")
 
 
+def main() -> None:
+    """`python -m core.demo PAGE`."""
+    parser = argparse.ArgumentParser(prog="make demo", description="Serve a Streamlit page.")
+    parser.add_argument("page", type=Path, help="the script")
+    parser.add_argument("--port", type=int, default=PORT, help="1024 to 65535, default %(default)s")
+    parser.add_argument("--host", default=HOST, help="address to listen on, default %(default)s")
+    parser.add_argument("--preload", default="", help="modules to import first, with commas")
+    given = parser.parse_args()
+    preload = [name for name in given.preload.split(",") if name]
+    open_page(given.page, given.port, [], host=given.host, preload=preload)
+
+
 if __name__ == "__main__":
-    guarded("make demo", lambda: open_page(Path(sys.argv[1]), 8501, sys.argv[2:]))
+    guarded("make demo", main)

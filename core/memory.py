@@ -20,6 +20,12 @@ def keep_freed_memory() -> None:
         libc.mallopt(ctypes.c_int(-1), ctypes.c_int(2**31 - 1))  # M_TRIM_THRESHOLD
 
 
+def give_back() -> None:
+    """Return freed memory to the kernel; on glibc alone."""
+    if (libc := _glibc()) is not None:
+        libc.malloc_trim(ctypes.c_size_t(0))
+
+
 class ReturnsMemory(pl.Callback):
     """Gives freed memory back where the process holds over half of the machine's.
 
@@ -38,8 +44,8 @@ class ReturnsMemory(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *batch: object
     ) -> None:
         """Give back, where it is too much."""
-        if (libc := _glibc()) is not None and resident_pages() > self.limit:
-            libc.malloc_trim(ctypes.c_size_t(0))
+        if _glibc() is not None and resident_pages() > self.limit:
+            give_back()
 
 
 def resident_pages() -> int:

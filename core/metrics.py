@@ -60,6 +60,23 @@ def is_covered(
     return torch.where(target.isnan(), torch.full_like(inside, torch.nan), inside)
 
 
+def interval_width(
+    quantiles: Float[Tensor, "*B Q"], levels: Float[Tensor, " Q"], share: float
+) -> Float[Tensor, "*B"]:
+    """Width of the central interval of a probability, in the target's unit.
+
+    Args:
+        quantiles: Forecast quantiles, rising.
+        levels: Probability of each quantile, rising.
+        share: Probability of the interval, such as 0.8.
+
+    Raises:
+        ValueError: The interval reaches past the outermost levels.
+    """
+    low, high = ((1 - share) / 2, (1 + share) / 2)
+    return quantile_at(quantiles, levels, high) - quantile_at(quantiles, levels, low)
+
+
 def quantile_at(
     quantiles: Float[Tensor, "*B Q"], levels: Float[Tensor, " Q"], level: float
 ) -> Float[Tensor, "*B"]:

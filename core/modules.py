@@ -132,6 +132,7 @@ class ForecastModule(TaskModule):
         model: The network's choices.
         optim: The optimiser's choices.
         base_quantiles: The fan to start from, in units of the scale, (P, Q).
+        vocab_size: Words of the texts, as for `Forecaster`.
     """
 
     def __init__(
@@ -141,27 +142,32 @@ class ForecastModule(TaskModule):
         model: ForecasterConfig,
         optim: OptimConfig,
         base_quantiles: Tensor,
+        *,
+        vocab_size: int = 0,
     ) -> None:
         super().__init__(optim)
         self.save_hyperparameters(
-            {"input_size": input_size, "horizons": list(horizons), "model": asdict(model)}
+            {
+                "input_size": input_size,
+                "horizons": list(horizons),
+                "model": asdict(model),
+                "vocab_size": vocab_size,
+            }
         )
-        self.model = Forecaster(input_size, horizons, model, base_quantiles)
-
-    def _loss(self, batch: ForecastBatch) -> Tensor:
-        quantiles = self.model(batch.inputs)  # (B, P, Q), in units of the scale
-        target = batch.target / batch.scale  # (B, P)
-        return pinball_loss(quantiles, target, self.model.levels)
+        self.model = Forecaster(input_size, horizons, model, base_quantiles, vocab_size=vocab_size)
 
     def training_step(self, batch: ForecastBatch, _: int) -> Tensor:
-        """Mean pinball loss over horizons and levels."""
-        loss = self._loss(batch)
+        """Mean pinball loss over members, horizons and levels: each member learns by itself."""
+        quantiles = self.model.by_member(*batch.seen)  # (M, B, P, Q), in units of the scale
+        loss = pinball_loss(quantiles, batch.target / batch.scale, self.model.levels)
         self.log("train_loss", loss, prog_bar=True, batch_size=len(batch.inputs))
         return self.penalized(loss)
 
     def validation_step(self, batch: ForecastBatch, _: int) -> None:
-        """Mean pinball loss over horizons and levels."""
-        self.log("val_loss", self._loss(batch), prog_bar=True, batch_size=len(batch.inputs))
+        """Mean pinball loss of the forecast over horizons and levels."""
+        target = batch.target / batch.scale  # (B, P)
+        loss = pinball_loss(self.model(*batch.seen), target, self.model.levels)
+        self.log("val_loss", loss, prog_bar=True, batch_size=len(batch.inputs))
 
 
 class SequenceModule(TaskModule):

@@ -16,10 +16,10 @@ from core.plain import plain
 from core.runs import write_text
 
 _STYLE = """
-body { font-family: system-ui, sans-serif; color: #1a1a1a; max-width: 62rem; margin: 2rem auto;
+body { font-family: system-ui, sans-serif; color: #1a1a1a; max-width: 70rem; margin: 2rem auto;
        padding: 0 1rem; line-height: 1.5; }
 h1 { font-size: 1.7rem; } h2 { margin-top: 2.5rem; border-bottom: 1px solid #ccc; }
-pre { background: #f5f5f5; padding: 1rem; overflow-x: auto; font-size: 0.85rem; line-height: 1.35; }
+pre { background: #f5f5f5; padding: 1rem; overflow-x: auto; font-size: 0.76rem; line-height: 1.35; }
 """
 
 

@@ -24,11 +24,12 @@ class RandomState(pl.Callback):
         self.loaded: dict[str, Any] | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of torch's, numpy's and Python's generators."""
+        """The state of torch's, the GPU's, numpy's and Python's generators."""
         name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002
         version, internal, following = random.getstate()
         return {
             "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
             "numpy": [name, np.asarray(keys).tolist(), position, has_gauss, gauss],
             "python": [version, list(internal), following],
         }
@@ -42,6 +43,8 @@ class RandomState(pl.Callback):
         if self.loaded is None:
             return
         torch.set_rng_state(self.loaded["torch"])
+        if self.loaded.get("cuda") is not None and torch.cuda.is_available():
+            torch.cuda.set_rng_state(self.loaded["cuda"])
         name, keys, position, has_gauss, gauss = self.loaded["numpy"]
         np.random.set_state(  # noqa: NPY002
             (name, np.array(keys, dtype=np.uint32), position, has_gauss, gauss)
@@ -117,7 +120,7 @@ class ResumePoint(Checkpoint):
 
 def earlier_rows(log: Path, checkpoint: Path) -> list[dict[str, str]]:
     """What the log says up to a checkpoint: Lightning's CSVLogger deletes the file."""
-    reached = torch.load(checkpoint, weights_only=True)["global_step"]
+    reached = torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"]
     with log.open(newline="") as file:
         rows = list(csv.DictReader(file))
     return [{k: v for k, v in row.items() if v} for row in rows if int(row["step"]) < reached]

@@ -16,7 +16,7 @@ from torch import nn
 
 from core.plain import plain
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 _STARTED = "started.json"
 _UNHASHED = ("logs", "checkpoints", "onnx", "manifest.json", _STARTED)
 _NEEDED = {"config.yaml", "model.safetensors", "metrics.json"}

@@ -42,11 +42,12 @@ def generate(
     memory, state = model.encode(source, lengths)
     replies = [Hypothesis(row) for row in range(len(source))]
     is_open = [True] * len(replies)
-    tokens = torch.full((len(replies),), BOS_ID, dtype=torch.long, device=source.device)
+    device = memory.values.device
+    tokens = torch.full((len(replies),), BOS_ID)
     for _ in range(config.max_length):
-        logits, state, weights = model.decode_step(tokens, state, memory)
-        log_probs = logits.float().log_softmax(dim=-1)  # (B, V)
-        allowed = log_probs.clone().cpu()
+        logits, state, weights = model.decode_step(tokens.to(device), state, memory)
+        log_probs = logits.float().log_softmax(dim=-1).cpu()  # (B, V)
+        allowed = log_probs.clone()
         forbid(allowed.numpy(), [(r.source, r.tokens) for r in replies], config, constraint)
         tokens = pick(allowed, config, generator)
         attention = as_rows(weights)

@@ -53,7 +53,7 @@ class TrainerConfig:
         clip_adaptive: Largest norm of a unit's gradient as a share of its weights' norm (Brock et
             al. 2021, arXiv:2102.06171, eq. 3), before both; 0 switches it off.
         precision: `auto` takes bf16-mixed where the processor multiplies bf16 matrices in
-            hardware (CUDA, or a CPU with AMX), else 32-true.
+            hardware (CUDA since Ampere, or a CPU with AMX), else 32-true.
         checkpoint_steps: Optimiser steps between checkpoints for `--resume`, at least 1.
         seed: Of the starting weights, dropout and the batch order.
         progress: Show Lightning's bar (on standard error).
@@ -126,8 +126,11 @@ def resolve_precision(precision: str) -> Literal["32-true", "bf16-mixed"]:
     """Turn `auto` into what this machine is fast at."""
     if precision != "auto":
         return "bf16-mixed" if precision == "bf16-mixed" else "32-true"
-    has_amx = bool(torch.cpu.get_capabilities().get("amx_bf16", False))
-    return "bf16-mixed" if torch.cuda.is_available() or has_amx else "32-true"
+    if torch.cuda.is_available():  # where Lightning trains then, if it has bf16 or not
+        is_fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        is_fast = bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+    return "bf16-mixed" if is_fast else "32-true"
 
 
 def fit(
@@ -215,7 +218,9 @@ def _load_best(
     precision: str,
 ) -> float:
     """Put the best weights into the module, the averaged ones if they are; give their val_loss."""
-    weights = torch.load(best.best_model_path, weights_only=True)["state_dict"]
+    # From a resumed training they may stem from an accelerator that this machine has not.
+    saved = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
+    weights = saved["state_dict"]
     score = float(best.best_model_score) if best.best_model_score is not None else float("nan")
     if averaged is not None and len(averaged.kept) > 1:
         mean = averaged.mean()

@@ -81,7 +81,9 @@ def weights_of(module: nn.Module) -> dict[str, Tensor]:
 def forecast_module(**options: Any) -> ObservedForecast:
     seed_everything(3, verbose=False)
     fan = torch.distributions.Normal(0.0, 1.0).icdf(torch.tensor(LEVELS)).expand(2, -1)
-    config = ForecasterConfig(**{"hidden_size": 5, "num_layers": 2, "dropout": 0.3, **options})
+    config = ForecasterConfig(
+        shift=True, **{"hidden_size": 5, "num_layers": 2, "dropout": 0.3, **options}
+    )
     return ObservedForecast(3, (1, 5), config, OPTIM, fan)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from core.averaging import LastWeights
 from core.batch import ForecastBatch
@@ -31,7 +32,9 @@ def parts(sign=1.0):
     torch.manual_seed(0)
     fan = torch.distributions.Normal(0.0, 1.0).icdf(torch.tensor(LEVELS)).expand(2, -1)
     optim = OptimConfig(learning_rate=0.3, schedule="constant", warmup_steps=0)
-    module = ForecastModule(3, (1, 5), ForecasterConfig(hidden_size=8, dropout=0.0), optim, fan)
+    module = ForecastModule(
+        3, (1, 5), ForecasterConfig(shift=True, hidden_size=8, dropout=0.0), optim, fan
+    )
     inputs = torch.randn(ROWS, 5, 3)
 
     def batches(factor):
@@ -68,6 +71,27 @@ def test_the_mean_is_that_of_the_last_validations():
         torch.testing.assert_close(value.double(), wanted, atol=1e-6, rtol=1e-5)
 
 
+def test_weights_of_a_gpu_are_averaged_with_those_of_a_checkpoint():
+    # The fake tensors say where they are, and refuse to be mixed as real ones do.
+    trainer = SimpleNamespace(state=SimpleNamespace(fn="fit"))
+    with FakeTensorMode():
+        averaged = LastWeights(2)
+        averaged.load_state_dict({"kept": [{"w": torch.zeros(2)}]})
+        weights = {"w": torch.ones(2, device="cuda")}
+        averaged.on_validation_end(trainer, SimpleNamespace(state_dict=lambda: weights))
+        assert len(averaged.kept) == 2
+        assert averaged.mean()["w"].device.type == "cpu"
+
+
+def test_what_is_kept_does_not_follow_the_weights():
+    trainer = SimpleNamespace(state=SimpleNamespace(fn="fit"))
+    weights = {"w": torch.zeros(2)}
+    averaged = LastWeights(2)
+    averaged.on_validation_end(trainer, SimpleNamespace(state_dict=lambda: weights))
+    weights["w"] += 1
+    assert averaged.mean()["w"].tolist() == [0, 0]
+
+
 def test_whole_numbers_are_not_averaged():
     averaged = LastWeights(2)
     averaged.load_state_dict({"kept": [{"n": torch.tensor(1)}, {"n": torch.tensor(4)}]})
@@ -97,9 +121,11 @@ def test_a_mean_between_two_worse_networks_is_taken(tmp_path):
 def test_a_mean_that_is_worse_is_not_taken(tmp_path):
     module, loaders = parts(sign=-1.0)  # every epoch is worse than the one before
     result = fit(module, loaders, config(max_epochs=4, average_last=3), tmp_path)
-    best = torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    saved = torch.load(
+        tmp_path / "checkpoints" / "best.ckpt", map_location="cpu", weights_only=True
+    )
     for name, value in module.state_dict().items():
-        assert torch.equal(value, best[name])
+        assert torch.equal(value, saved["state_dict"][name])
     assert validation_loss(module, loaders[1], "32-true") == pytest.approx(result.val_loss)
 
 

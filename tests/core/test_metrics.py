@@ -6,7 +6,15 @@ import torch
 from scipy.stats import norm
 from sklearn.metrics import mean_absolute_error, mean_pinball_loss
 
-from core.metrics import crps_from_quantiles, is_covered, mase, pinball, pinball_loss, quantile_at
+from core.metrics import (
+    crps_from_quantiles,
+    interval_width,
+    is_covered,
+    mase,
+    pinball,
+    pinball_loss,
+    quantile_at,
+)
 
 LEVELS = torch.tensor([0.05, 0.1, 0.5, 0.9, 0.95])
 
@@ -81,6 +89,12 @@ def test_the_interval_holds_its_ends_and_what_lies_between() -> None:
     assert found[:5].tolist() == [1, 1, 1, 0, 0]
     assert found[5].isnan()
     assert is_covered(quantiles, target, LEVELS, 0.9)[4] == 1
+
+
+def test_the_width_is_the_distance_of_the_interval_ends() -> None:
+    quantiles = torch.tensor([[-3.0, -2.0, 0.0, 2.0, 4.0], [0.0, 1.0, 1.0, 1.0, 5.0]])
+    assert interval_width(quantiles, LEVELS, 0.8).tolist() == [4, 0]
+    assert interval_width(quantiles, LEVELS, 0.9).tolist() == [7, 5]
 
 
 def test_coverage_of_a_true_distribution_is_its_probability() -> None:

@@ -86,7 +86,7 @@ def test_the_logged_radius_is_that_of_the_weights_before_the_step(
         fresh.load_state_dict(module.weights[step])
         for layer, cells in enumerate(fresh.model.encoder.cells()):
             for gate, radius in spectral_radius(cells[0]).items():
-                name = f"spectral_radius/model.encoder.layers.{layer}.0.{gate}"
+                name = f"spectral_radius/model.members.0.encoder.layers.{layer}.0.{gate}"
                 assert row[name] == pytest.approx(radius, rel=1e-5)
 
 

@@ -59,12 +59,17 @@ def test_the_curves_are_those_of_the_stacks_own_inputs(tiny: Any, tmp_path: Path
     curves = gradient_by_lag(module.model.encoder, expected)
     found = [(c["module"], c["layer"], c["state"]) for c in monitor.summary["lags"]]
     assert found == [
-        ("model.encoder", layer, state) for layer in (0, 1) for state in ("hidden", "cell")
+        ("model.members.0.encoder", layer, state)
+        for layer in (0, 1)
+        for state in ("hidden", "cell")
     ]
     for curve, lags in zip(curves, monitor.summary["lags"], strict=True):
         assert lags["lag"] == curve.lag
         assert lags["norm"] == pytest.approx(curve.norm, rel=1e-6)
-    assert f"model.encoder, cell state: {describe_lags(curves[1])}" in monitor.summary["words"]
+    assert (
+        f"model.members.0.encoder, cell state: {describe_lags(curves[1])}"
+        in monitor.summary["words"]
+    )
 
 
 def test_of_the_last_epochs_inputs_the_longest_are_kept(tiny: Any, tmp_path: Path) -> None:
@@ -77,7 +82,7 @@ def test_of_the_last_epochs_inputs_the_longest_are_kept(tiny: Any, tmp_path: Pat
         return seen[-1]
 
     monitor, _ = tiny.train(tmp_path, module, interval=1, collate=collate)
-    epoch, kept = monitor.state_dict()["inputs"]["model.encoder"]
+    epoch, kept = monitor.state_dict()["inputs"]["model.members.0.encoder"]
     assert epoch == 1
     assert torch.equal(kept, seen[9].inputs)  # the newer one of two that are equally long
 
@@ -86,7 +91,7 @@ def test_a_saturated_gate_is_named(tiny: Any, tmp_path: Path) -> None:
     module = tiny.forecast_module()
     module.model.encoder.cells()[1][0].bias_ih_l0.data[5:10] = 9.0  # torch: r, z, n
     monitor, log = tiny.train(tmp_path, module)
-    name = "model.encoder.layers.1.0.update"
+    name = "model.members.0.encoder.layers.1.0.update"
     assert (tiny.rows_of(log)[f"saturation/{name}"] == 1.0).all()
     assert f"values near an end of their range: {name} 100 %" in monitor.summary["words"]
 

@@ -6,7 +6,7 @@ import torch
 
 from core.batch import EOS_ID
 from core.decoding import DecodingConfig, beam_search
-from core.nn.seq2seq import Seq2Seq, Seq2SeqConfig
+from core.nn.seq2seq import Memory, Seq2Seq, Seq2SeqConfig
 from core.sampling import generate, pick, sample
 
 SOURCE, LENGTHS = torch.tensor([[3, 4, 5], [6, 3, 0]]), torch.tensor([3, 2])
@@ -91,3 +91,22 @@ def test_the_same_generator_draws_the_same_replies():
 def test_impossible_choices_are_refused_by_name(changes):
     with pytest.raises(ValueError, match=next(iter(changes))):
         DecodingConfig(**changes)
+
+
+class Elsewhere:
+    """Has its memory and state on another device than the source; scores any tokens alike."""
+
+    def encode(self, source, lengths):
+        values = torch.zeros(*source.shape, 2, device="meta")
+        return Memory(values, values, values[..., 0].bool()), ((values[:, 0],),)
+
+    def decode_step(self, tokens, state, memory):
+        assert tokens.device == memory.values.device
+        return torch.arange(7.0).expand(len(tokens), -1), state, None
+
+
+@pytest.mark.parametrize(("search", "beam_size"), [(beam_search, 1), (beam_search, 3), (sample, 1)])
+def test_tokens_follow_the_memory_to_its_device(search, beam_size):
+    config = DecodingConfig(beam_size=beam_size, max_length=4, no_repeat_ngram=0)
+    found = search(Elsewhere(), SOURCE, LENGTHS, config)
+    assert [reply[0].tokens for reply in found] == [(6, 6, 6, 6)] * 2

@@ -18,6 +18,7 @@ from pytorch_lightning import seed_everything
 
 from core.batch import ForecastBatch, Seq2SeqBatch
 from core.loading import BatchLoader
+from core.metrics import pinball_loss
 from core.modules import ForecastModule, Seq2SeqModule
 from core.nn.forecaster import LEVELS, ForecasterConfig
 from core.nn.seq2seq import Seq2SeqConfig
@@ -48,7 +49,9 @@ def seq2seq_batch(rows: np.ndarray) -> Seq2SeqBatch:
 
 def forecast_module(optim: OptimConfig = OPTIM, **options: Any) -> ForecastModule:
     fan = torch.distributions.Normal(0.0, 1.0).icdf(torch.tensor(LEVELS)).expand(2, -1)
-    config = ForecasterConfig(**{"hidden_size": 8, "num_layers": 2, "dropout": 0.3, **options})
+    config = ForecasterConfig(
+        shift=True, **{"hidden_size": 8, "num_layers": 2, "dropout": 0.3, **options}
+    )
     return ForecastModule(3, (1, 5), config, optim, fan)
 
 
@@ -336,7 +339,9 @@ def test_the_module_holds_the_weights_of_the_best_validation_loss(tmp_path: Path
     assert losses[-1] > min(losses)
     batch = forecast_batch(np.arange(8), -1.0)
     assert not module.training
-    found = float(module._loss(batch).detach())
+    target = batch.target / batch.scale
+    with torch.no_grad():
+        found = float(pinball_loss(module.model(batch.inputs), target, module.model.levels))
     assert found == pytest.approx(min(losses), rel=1e-5)
     assert result.val_loss == pytest.approx(min(losses), rel=1e-5)
 
@@ -405,7 +410,7 @@ class Witness(ForecastModule):
 
 def witness() -> Witness:
     fan = torch.distributions.Normal(0.0, 1.0).icdf(torch.tensor(LEVELS)).expand(2, -1)
-    return Witness(3, (1, 5), ForecasterConfig(hidden_size=8), OPTIM, fan)
+    return Witness(3, (1, 5), ForecasterConfig(shift=True, hidden_size=8), OPTIM, fan)
 
 
 def test_the_logged_norm_is_that_before_clipping(tmp_path: Path) -> None:
@@ -453,3 +458,13 @@ def test_auto_precision_is_one_that_this_machine_can_train_with() -> None:
     assert resolve_precision("auto") in ("32-true", "bf16-mixed")
     assert resolve_precision("32-true") == "32-true"
     assert resolve_precision("bf16-mixed") == "bf16-mixed"
+
+
+@pytest.mark.parametrize(("has_bf16", "expected"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_auto_precision_asks_the_gpu_where_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, has_bf16: bool, expected: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bf16)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": not has_bf16})
+    assert resolve_precision("auto") == expected

@@ -1,0 +1,1 @@
+"""What the front ends share: texts in two languages, the look, background training, run choice."""

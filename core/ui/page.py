@@ -1,0 +1,81 @@
+"""The frame of every page: title, language, and errors told in words."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from core.ui.texts import choose_language, literally, t
+
+logger = logging.getLogger(__name__)
+ICON = str(Path(__file__).with_name("icon.png"))
+DARK_INK, LIGHT_INK = "#EEF2F5", "#1A1A1A"
+
+
+def show_page(title: str, body: Callable[[], None]) -> None:
+    """Draw a page: its title, the language switch, its body.
+
+    What a person can mend (`ValueError`, `OSError`) is told where it happened; any other error is
+    logged and told as one that is ours.
+
+    Args:
+        title: The key of its text.
+        body: Draws the rest.
+    """
+    # A picture of our own: Streamlit would fetch the navigation's icon from outside for the tab.
+    st.set_page_config(page_title=t(title), page_icon=ICON, layout="wide")
+    choose_language()
+    st.title(t(title))
+    try:
+        body()
+    except (ValueError, OSError) as error:
+        show_error(error)
+    except Exception:
+        logger.exception("the page failed")
+        st.error(t("common.our_error"))
+
+
+def show_error(error: Exception) -> None:
+    """Tell an error in its own words, which may cite a file: as text alone."""
+    st.error(literally(" ".join(str(error).split())))
+
+
+def is_dark() -> bool:
+    """Whether the visitor sees the dark theme."""
+    return st.context.theme.type == "dark"
+
+
+def show_figure(figure: go.Figure, key: str, name: str | None = None) -> None:
+    """Draw a plot in the colours of the visitor's theme.
+
+    Args:
+        figure: As `core.plots` makes it; what is black there is drawn in the colour of the text.
+        key: Of the element, unique on the page.
+        name: Of the PNG file that the camera button saves; None for the key.
+    """
+    figure = go.Figure(figure)
+    dark = is_dark()
+    ink = DARK_INK if dark else LIGHT_INK
+    for trace in figure.data:
+        for part in (getattr(trace, "line", None), getattr(trace, "marker", None)):
+            if part is not None and part.color in ("#000000", "#1a1a1a"):
+                part.color = ink
+    figure.update_layout(
+        template="plotly_dark" if dark else "plotly_white",
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"color": ink, "size": 14},
+    )
+    st.plotly_chart(
+        figure,
+        key=key,
+        theme=None,
+        config={
+            "displaylogo": False,
+            "responsive": True,
+            "toImageButtonOptions": {"format": "png", "filename": name or key, "scale": 2},
+        },
+        alt=figure.layout.title.text,
+    )

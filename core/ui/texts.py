@@ -1,0 +1,67 @@
+"""The words of the interface, English and Korean, from one file."""
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import streamlit as st
+import yaml
+
+Language = Literal["en", "ko"]
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+NAMES: dict[Language, str] = {"en": "English", "ko": "한국어"}
+PATH = Path(__file__).with_name("texts.yaml")
+
+
+@cache
+def all_texts() -> dict[str, dict[Language, str]]:
+    """Every text in both languages, by `section.name`."""
+    sections = yaml.safe_load(PATH.read_text(encoding="utf-8"))
+    return {
+        f"{section}.{name}": text
+        for section, texts in sections.items()
+        for name, text in texts.items()
+    }
+
+
+def language() -> Language:
+    """What the visitor chose, else the address's `?lang=`, else the browser's, else English."""
+    chosen = st.session_state.get("language") or st.query_params.get("lang")
+    if chosen in LANGUAGES:
+        return chosen
+    return "ko" if (st.context.locale or "").lower().startswith("ko") else "en"
+
+
+def t(key: str, **values: Any) -> str:
+    """A text in the visitor's language.
+
+    Args:
+        key: `section.name` in `texts.yaml`.
+        values: What stands for the `{names}` in it.
+
+    Raises:
+        KeyError: No such text, or a value that it names is missing.
+    """
+    text = all_texts()[key][language()]
+    return text.format(**values) if values else text
+
+
+def literally(text: str) -> str:
+    """Text from outside, so that Markdown shows it letter by letter."""
+    return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])", r"\\\1", text)
+
+
+def choose_language() -> None:
+    """The switch between the languages, in the sidebar."""
+    with st.sidebar:
+        chosen = st.segmented_control(
+            "Language · 언어",
+            LANGUAGES,
+            default=language(),
+            format_func=NAMES.__getitem__,
+            key="language switch",
+        )
+    if chosen is not None and chosen != language():
+        st.session_state["language"] = chosen
+        st.rerun()

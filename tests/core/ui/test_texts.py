@@ -1,0 +1,64 @@
+import re
+import string
+from pathlib import Path
+
+import pytest
+
+from core.ui.texts import LANGUAGES, all_texts, literally
+
+ROOT = Path(__file__).parents[3]
+PAGES = [
+    *(ROOT / "core" / "ui").glob("*.py"),
+    ROOT / "apps" / "home.py",
+    *(ROOT / "apps").glob("*/streamlit_app.py"),
+    *(ROOT / "apps").glob("*/pages/*.py"),
+]
+# Keys that are put together: what follows stands in the code as a value.
+PATTERNS = [
+    r"home\.(chatbot|stock|lab)",
+    r"chatbot\.fallback_(rephrase|handoff)",
+    r"stock\.(model|source)_\w+",
+    r"lab\.(rnn|clipping|lstm|gru|attention)_(heading|text|short)",
+    r"lab\.task_\w+",
+    r"(chatbot|stock|lab)\.(title|talk|side_by_side|own_data|ahead|judged|story|own)",
+]
+
+
+def used():
+    code = "\n".join(path.read_text() for path in PAGES)
+    return set(re.findall(r"[\"']((?:common|home|chatbot|stock|lab)\.[a-z_0-9]+)[\"']", code))
+
+
+def fields(text):
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+
+
+@pytest.mark.parametrize("key", sorted(all_texts()))
+def test_a_text_is_there_in_both_languages_with_the_same_places(key):
+    texts = all_texts()[key]
+    assert set(texts) == set(LANGUAGES)
+    assert all(text.strip() for text in texts.values())
+    if key != "chatbot.formats_text":  # shows JSON and is never filled in
+        assert fields(texts["en"]) == fields(texts["ko"])
+
+
+def test_every_text_that_a_page_asks_for_is_there():
+    assert used() - set(all_texts()) == set()
+
+
+def test_every_text_is_asked_for():
+    rest = set(all_texts()) - used()
+    assert {key for key in rest if not any(re.fullmatch(p, key) for p in PATTERNS)} == set()
+
+
+def test_korean_texts_are_korean():
+    same = [key for key, text in all_texts().items() if text["en"] == text["ko"]]
+    names = {"stock.source_yahoo", "stock.model_ewma", "stock.model_garch", "stock.model_ets"}
+    names |= {"chatbot.took", "lab.rnn_short", "lab.lstm_short", "lab.gru_short"}
+    assert set(same) <= names
+
+
+def test_text_from_outside_means_nothing_to_markdown():
+    told = literally("<b>[a](http://x)</b> **c** $d$ :smile: `e`")
+    assert told.replace("\\", "") == "<b>[a](http://x)</b> **c** $d$ :smile: `e`"
+    assert not re.search(r"(?<!\\)[<>\[\]()*$:`]", told)
