@@ -23,7 +23,8 @@ run: $(READY)
 	$(BIN)/python -m apps.run
 
 demo: $(READY)
-	$(BIN)/python -m core.demo apps/home.py
+	$(BIN)/python -m core.demo apps/home.py --preload \
+		apps.chatbot.answers,apps.stock_forecast.as_of,apps.stock_forecast.plots,apps.gradient_lab.live
 
 check: $(READY)
 	$(BIN)/ruff format --check .
@@ -32,6 +33,7 @@ check: $(READY)
 	$(BIN)/lint-imports
 
 test: check
+	tests/browser/install.sh
 	$(BIN)/python -m pytest
 
 bench: $(READY)
@@ -42,4 +44,11 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.training_speed
 	$(BIN)/python -m benchmarks.corpus_memory
 	$(BIN)/python -m benchmarks.quality
+	$(BIN)/python -m benchmarks.movement
+	$(BIN)/python -m benchmarks.news_ablation
 	$(BIN)/python -m benchmarks.run_time
+	$(BIN)/python -m benchmarks.forecast_speed
+	$(BIN)/python -m benchmarks.price_memory
+	$(BIN)/python -m benchmarks.forecast_latency
+	$(BIN)/python -m benchmarks.stocknet_protocol
+	$(BIN)/python -m benchmarks.own_horizons

@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 RUNS = Path("runs")
 REPORT = RUNS / "report.html"
 CHAT_CANDIDATES = ("rules", "most_frequent", "tfidf", "bm25", "rnn_unclipped", "lstm_attention")
-STOCK_CANDIDATES = ("random_walk", "ewma", "garch", "historical", "rnn", "gru")
+STOCK_CANDIDATES = ("random_walk", "drift", "ewma", "garch", "har", "historical", "rnn", "gru")
 CHAT_WINNER, STOCK_WINNER = "lstm_attention-seed0", "gru-seed0"
 CHAT_TEXT = """\
 Every network read the same training part for the same number of steps. The test

@@ -1,5 +1,6 @@
 """The house rules that no linter checks."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -33,12 +34,19 @@ def test_networks_are_pure_torch(path):
         assert f"from {heavy}" not in text
 
 
-def test_only_pages_import_streamlit():
-    allowed = {"streamlit_app.py", "home.py"}
+def may_import_streamlit(path):
+    place = path.relative_to(ROOT).parts
+    is_page = place[-1] in ("streamlit_app.py", "home.py") or "pages" in place
+    return place[:2] == ("core", "ui") or place == ("core", "demo.py") or is_page
+
+
+def test_only_pages_and_what_they_share_import_streamlit():
     for folder in ("apps", "core", "data"):
         for path in (ROOT / folder).rglob("*.py"):
-            if path.name not in allowed:
-                assert "import streamlit" not in path.read_text(), path
+            if not may_import_streamlit(path):
+                text = path.read_text()
+                for heavy in ("streamlit", "core.ui"):
+                    assert not re.search(rf"^\s*(import|from) {heavy}\b", text, re.MULTILINE), path
 
 
 def test_the_lock_pins_every_dependency_and_torch_exactly():

@@ -19,23 +19,27 @@ VERBS = {
     "demo": ("apps.chatbot.__main__:demo", "open the chatbot in the browser"),
 }
 
+PRELOAD = ("apps.chatbot.answers", "core.plots")  # what the page needs, and takes seconds
+
 
 def main() -> None:
     """Entry point of the console script `chatbot`."""
     run_command("chatbot", "Answers customers with an LSTM encoder-decoder and attention.", VERBS)
 
 
-def demo(run: Path | None = None, port: int = 8501) -> None:
-    """Serve the page on localhost until Ctrl-C.
+def demo(run: Path | None = None, port: int = 8501, host: str = "localhost") -> None:
+    """Serve the page until Ctrl-C.
 
     Args:
         run: The run folder; left out: runs/chatbot/champion.
         port: Where the page listens, 1024 to 65535.
+        host: Address to listen on; the default is reached from this machine alone.
     """
     from core.demo import open_page
 
     page = Path(__file__).with_name("streamlit_app.py")
-    open_page(page, port, [] if run is None else [str(run)])
+    arguments = [] if run is None else [str(run)]
+    open_page(page, port, arguments, host=host, preload=PRELOAD)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Write a run's network as ONNX, and as int8 where that costs next to no quality."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,12 +7,12 @@ from typing import Any
 import sacrebleu
 
 from apps.chatbot.datamodule import ChatDataModule
-from apps.chatbot.engines import write_graphs, write_note
 from apps.chatbot.evaluate import answer_all, visible
 from apps.chatbot.inference import Chatbot
 from core.cli import verb
-from core.exporting import quantize
+from core.exporting import export_seq2seq, quantize
 from core.onnx_engine import OnnxSeq2Seq, graph_files
+from core.run_graphs import hand_out, write_graphs, write_note
 from core.runs import champion, load_run
 from data.dialogues import Pair
 
@@ -39,23 +38,12 @@ def export(run: Path | None = None, out: Path | None = None) -> dict[str, Any]:
     opened = load_run(champion("chatbot", run), "chatbot")
     folder = opened.path / "onnx"
     bot = Chatbot.load(opened)
-    note = write_graphs(opened, bot.model)
+    note = write_graphs(opened, lambda folder: export_seq2seq(bot.model, folder))
     validation = ChatDataModule.from_run(opened).pairs("validation", MAX_PAIRS)
     pairs = [Pair(visible(pair.dialogue), pair.position) for pair in validation]
     int8 = add_int8(bot, folder, pairs)
-    write_note(opened, {**note, "int8": int8})
-    written = [*graph_files(folder), *(graph_files(folder, int8=True) if int8["kept"] else ())]
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        for path in written:
-            shutil.copy2(path, out)
-    return {
-        "run": str(opened.path),
-        "out": None if out is None else str(out),
-        "max_difference": note["max_difference"],
-        "files": {path.name: path.stat().st_size for path in written},
-        "int8": int8,
-    }
+    written = write_note(opened, {**note, "int8": int8})
+    return {**hand_out(opened, written, out), "int8": int8}
 
 
 def add_int8(bot: Chatbot, folder: Path, pairs: Sequence[Pair]) -> dict[str, Any]:

@@ -11,23 +11,30 @@ VERBS = {
     "demo": (f"{HERE}.__main__:demo", "open the lab in the browser"),
 }
 
+PRELOAD = (
+    "apps.gradient_lab.live",
+    "apps.gradient_lab.plots",
+)  # what the page needs, and takes seconds
+
 
 def main() -> None:
     """Entry point of the console script `gradient-lab`."""
     run_command("gradient-lab", "Shows why an RNN stops learning, and what helps.", VERBS)
 
 
-def demo(port: int = 8501) -> None:
-    """Serve the page on localhost until Ctrl-C.
+def demo(port: int = 8501, host: str = "localhost") -> None:
+    """Serve the page until Ctrl-C.
 
     Args:
         port: Where the page listens, 1024 to 65535.
+        host: Address to listen on; the default is reached from this machine alone.
     """
     from pathlib import Path
 
     from core.demo import open_page
 
-    open_page(Path(__file__).with_name("streamlit_app.py"), port, [])
+    page = Path(__file__).with_name("streamlit_app.py")
+    open_page(page, port, [], host=host, preload=PRELOAD)
 
 
 if __name__ == "__main__":

@@ -1,58 +1,63 @@
-"""The forecaster's page: a ticker's last prices and the range ahead."""
+"""The forecaster's page: the range of prices ahead, how good it was, and your own prices."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
 
-from apps.stock_forecast.datamodule import stored_table
-from apps.stock_forecast.inference import StockForecaster
-from apps.stock_forecast.plots import quantile_fan
-from core.runs import champion
+from apps.stock_forecast.pages import ahead, judged, opened, own_data
+from core.ui.page import show_error, show_page
+from core.ui.runs import choose_run
+from core.ui.texts import t
+from core.ui.training import new_run_name, start_training, watch_training
+
+SMALL = Path(__file__).with_name("configs") / "small.yaml"
+VIEWS: dict[str, Callable[[opened.Opened], None]] = {
+    "ahead": ahead.show,
+    "judged": judged.show,
+    "own_data": own_data.show,
+}
 
 
-@st.cache_resource(max_entries=2)
-def load(path: str, changed: float) -> StockForecaster:
-    """Open a run once for all visitors."""
-    return StockForecaster.load(Path(path))
-
-
-def main() -> None:
-    """The page."""
-    st.title("Price ranges")
-    path = champion("stock_forecast", Path(sys.argv[1]) if len(sys.argv) > 1 else None)
-    if not (path / "manifest.json").exists():
-        st.info(
-            "There is no trained forecaster yet. Run `make run` (about 5 minutes), then reload."
-        )
+def body() -> None:
+    """First start, or the view that was chosen."""
+    given = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+    runs = opened.runs_folder(given)
+    is_training = watch_training(runs)
+    path = choose_run(runs, "stock_forecast", given)
+    if path is None:
+        first_start(runs, is_training)
         return
+    names = list(VIEWS)
+    chosen = st.segmented_control(
+        t("stock.view"),
+        names,
+        default=names[0],
+        format_func=lambda name: t(f"stock.{name}"),
+        label_visibility="collapsed",
+        key="stock view",
+    )
     try:
-        forecaster = load(str(path.resolve()), (path / "manifest.json").stat().st_mtime)
-        table = stored_table(forecaster.run)
-        result = forecaster.forecast(table)
+        run = opened.open_run(path, runs)
     except (OSError, ValueError) as error:
-        st.error(f"This run cannot be used: {error}")
+        show_error(error)
+        st.info(t("stock.choose_another"))
         return
-    st.caption(
-        f"Prices are close to a random walk: trust the width of the range, not its middle. "
-        f"Run {path.resolve().name}, as of {result['as_of']}. No advice."
-    )
-    ticker = st.selectbox("Ticker", list(dict.fromkeys(f["ticker"] for f in result["forecasts"])))
-    st.plotly_chart(quantile_fan(table, result["forecasts"], ticker))
-    st.dataframe(
-        [
-            {
-                "days ahead": item["horizon"],
-                "date": item["date"],
-                "median": round(item["price"], 2),
-                "80 % from": round(item["quantiles"]["0.1"], 2),
-                "80 % to": round(item["quantiles"]["0.9"], 2),
-            }
-            for item in result["forecasts"]
-            if item["ticker"] == ticker
-        ],
-        hide_index=True,
-    )
+    VIEWS[chosen or names[0]](run)
 
 
-main()
+def first_start(runs: Path, is_training: bool) -> None:
+    """Nothing is trained yet: offer the sample."""
+    st.markdown(t("stock.first_start"))
+    if not is_training and st.button(t("stock.train_sample"), type="primary"):
+        words = [
+            "--data=sample",
+            f"--run={runs / new_run_name('gru')}",
+            f"--config={SMALL}",
+            "--trainer.progress=false",
+        ]
+        start_training(runs, "apps.stock_forecast.train:train", words, "stock.training")
+
+
+show_page("stock.title", body)

@@ -1,0 +1,239 @@
+"""Talking to a run: several conversations, streamed replies, and what is behind each of them."""
+
+import re
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from apps.chatbot.feedback import FILE, keep_feedback
+from apps.chatbot.pages.opened import Opened
+from core.plots import style
+from core.ui.page import show_error, show_figure
+from core.ui.texts import t
+from data.dialogues import Turn
+
+EXAMPLES = (
+    "where is my laptop? my order number is A-7522119",
+    "how do I return my tent, it is too small, order SO89873736",
+    "do you ship a backpack to Norway",
+)
+TITLE_LETTERS = 40
+DRAW_EVERY = 0.1  # seconds: each drawing costs browser and server more than a token does
+
+
+@dataclass
+class Conversation:
+    """What was said, and what stood behind each reply.
+
+    Attributes:
+        title: Its first words, as the list shows them now.
+        key: Unique in the session.
+        turns: The user's and the agent's.
+        results: By the reply's place in `turns`, with the keys of `reply --json`; a reply that was
+            stopped has none.
+    """
+
+    title: str = ""
+    key: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
+    turns: list[Turn] = field(default_factory=list)
+    results: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """All that was said, for a file."""
+        return "".join(f"{turn.speaker}: {turn.text}\n" for turn in self.turns)
+
+
+def show(run: Opened) -> None:
+    """The view."""
+    message = st.chat_input(t("chatbot.write"), submit_mode="stop")
+    conversation = _choose_conversation(message or "")
+    st.caption(t("chatbot.can_be_wrong"))
+    if not conversation.turns and not message:
+        for example in EXAMPLES:
+            if st.button(example, key=f"example {example}"):
+                message = example
+    for number, turn in enumerate(conversation.turns):
+        _show_turn(run, conversation, number, turn)
+    if message and message.strip():
+        _answer(run, conversation, message)
+
+
+def _choose_conversation(message: str) -> Conversation:
+    """The list in the sidebar; gives the conversation that goes on, with the message to come."""
+    if "conversations" not in st.session_state:
+        st.session_state["conversations"] = [Conversation()]
+        st.session_state["conversation"] = 0
+    every: list[Conversation] = st.session_state["conversations"]
+    with st.sidebar:
+        if st.button(t("chatbot.new_conversation"), icon=":material/add:"):
+            empty = [number for number, one in enumerate(every) if not one.turns]
+            if not empty:
+                every.append(Conversation())
+            st.session_state["conversation"] = empty[0] if empty else len(every) - 1
+        for place, one in enumerate(every):
+            coming = message if place == st.session_state["conversation"] else ""
+            one.title = _title(one.turns[0].text if one.turns else coming)
+        number = st.radio(
+            t("chatbot.conversations"),
+            range(len(every)),
+            index=st.session_state["conversation"],
+            format_func=lambda number: every[number].title,
+        )
+        st.session_state["conversation"] = number
+        chosen = every[number]
+        st.download_button(
+            t("chatbot.download"),
+            chosen.text,
+            "conversation.txt",
+            disabled=not chosen.turns,
+            icon=":material/download:",
+            on_click="ignore",
+        )
+    return chosen
+
+
+def _title(text: str) -> str:
+    """The first words of a message as a label shows them: nothing that Markdown would read."""
+    words = " ".join(text.split()) or t("chatbot.empty")
+    short = words if len(words) <= TITLE_LETTERS else words[:TITLE_LETTERS] + "…"
+    return re.sub(r"([\\`*_{}\[\]()<>#+!|~$:])", r"\\\1", short)
+
+
+def _show_turn(run: Opened, conversation: Conversation, number: int, turn: Turn) -> None:
+    with st.chat_message("user" if turn.speaker == "user" else "assistant"):
+        st.text(turn.text)
+        result = conversation.results.get(number)
+        if turn.speaker == "agent" and result is None:
+            st.caption(t("chatbot.stopped"))
+        elif result is not None:
+            _behind(run, conversation, number)
+
+
+def _answer(run: Opened, conversation: Conversation, message: str) -> None:
+    """Stream the reply; what was said until the stop button was pressed stays."""
+    conversation.turns.append(Turn("user", message))
+    _show_turn(run, conversation, len(conversation.turns) - 1, conversation.turns[-1])
+    said, result, drawn = "", None, 0.0
+    with st.chat_message("assistant"):
+        place = st.empty()
+        try:
+            with run.lock:
+                for piece in run.answers.stream(conversation.turns):
+                    if isinstance(piece, dict):
+                        result = piece
+                        continue
+                    said += piece
+                    if time.monotonic() - drawn >= DRAW_EVERY:
+                        place.text(said)
+                        drawn = time.monotonic()
+        except (ValueError, OSError) as error:
+            conversation.turns.pop()
+            show_error(error)
+            return
+        finally:
+            # The stop button ends this script where it stands.
+            if result is not None:
+                said = result["text"]
+            if said:
+                conversation.turns.append(Turn("agent", said))
+            elif conversation.turns and conversation.turns[-1].speaker == "user":
+                conversation.turns.pop()
+            if said and result is not None:
+                conversation.results[len(conversation.turns) - 1] = result
+        place.text(said)
+        _behind(run, conversation, len(conversation.turns) - 1)
+
+
+@st.fragment
+def _behind(run: Opened, conversation: Conversation, number: int) -> None:
+    """How sure a reply is and what it looked at, and the visitor's thumb.
+
+    A fragment: a click here draws nothing else again, and stops no reply that is being written.
+    """
+    result = conversation.results[number]
+    key = f"{conversation.key} {number}"
+    sure = t("chatbot.sure", percent=f"{100 * result['confidence']:.0f}")
+    seconds = t("chatbot.took", milliseconds=f"{result['latency_ms']:.0f}")
+    if result["fallback"] is None:
+        st.caption(f"{sure} · {seconds}")
+    else:
+        st.warning(t(f"chatbot.fallback_{result['fallback']}") + f" {sure}")
+    if result["handoff"] and "transcript" in result:
+        st.download_button(
+            t("chatbot.transcript"),
+            result["transcript"]["text"],
+            "transcript.txt",
+            key=f"transcript {key}",
+            on_click="ignore",
+        )
+    left, right = st.columns([1, 3])
+    with left:
+        thumb = st.feedback("thumbs", key=f"thumb {key}")
+    with right:
+        wants_more = st.toggle(t("chatbot.look_behind"), key=f"behind {key}")
+    if thumb is not None:
+        _keep_thumb(run, conversation, number, is_liked=thumb == 1)
+    if wants_more:
+        _details(result, key)
+
+
+def _keep_thumb(run: Opened, conversation: Conversation, number: int, is_liked: bool) -> None:
+    """Write a rating down once, and a correction of a disliked reply."""
+    key = f"kept {conversation.key} {number}"
+    message = conversation.turns[number - 1].text
+    reply = conversation.turns[number].text
+    correction = ""
+    if not is_liked:
+        correction = st.text_input(t("chatbot.correction"), key=f"correction {key}", max_chars=2000)
+    rating = ("up" if is_liked else "down", correction)
+    if st.session_state.get(key) != rating:
+        try:
+            keep_feedback(run.runs / FILE, message, reply, rating[0], correction)  # type: ignore[arg-type]
+        except (OSError, ValueError) as error:
+            show_error(error)
+            return
+        st.session_state[key] = rating
+    st.caption(t("chatbot.kept"))
+
+
+def _details(result: dict[str, Any], key: str) -> None:
+    """The attention over the question, and similar past conversations."""
+    if result["attention"] and result["fallback"] is None:
+        show_figure(heat_map(result), f"attention {key}")
+    else:
+        st.caption(t("chatbot.no_attention"))
+    if result["similar"]:
+        st.caption(t("chatbot.similar"))
+        st.dataframe(
+            [
+                {
+                    t("chatbot.column_similarity"): round(item["similarity"], 2),
+                    t("chatbot.column_question"): item["question"],
+                    t("chatbot.column_reply"): item["reply"],
+                }
+                for item in result["similar"]
+            ],
+            hide_index=True,
+        )
+
+
+def heat_map(result: dict[str, Any]) -> go.Figure:
+    """Attention of each token of the reply over those of the question."""
+    figure = go.Figure(
+        go.Heatmap(
+            z=[item["weights"] for item in result["attention"]],
+            x=[f"{number} {token}" for number, token in enumerate(result["source_tokens"])],
+            y=[f"{number} {item['token']}" for number, item in enumerate(result["attention"])],
+            colorscale="Cividis",
+            colorbar={"title": t("chatbot.weight")},
+        )
+    )
+    figure.update_yaxes(autorange="reversed")
+    height = max(300, 22 * len(result["attention"]) + 150)
+    style(figure, t("chatbot.looked_at"), t("chatbot.question"), t("chatbot.reply"))
+    return figure.update_layout(height=height)

@@ -1,0 +1,179 @@
+"""The chatbot's page, driven as Streamlit runs it."""
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core import jobs
+from core.ui.training import job_folder
+
+PAGE = Path(__file__).parents[3] / "apps" / "chatbot" / "streamlit_app.py"
+MESSAGE = "where is my lamp <b>now</b>, order 402-7781923-1120034"
+
+
+@pytest.fixture
+def open_page(monkeypatch, tmp_path):
+    def open_it(run: Path | None = None, view: str | None = None) -> AppTest:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr("sys.argv", ["page", *([] if run is None else [str(run)])])
+        page = AppTest.from_file(str(PAGE), default_timeout=60)
+        if view is not None:
+            page.session_state["chatbot view"] = view
+        return page.run()
+
+    yield open_it
+    jobs.cancel(job_folder(tmp_path / "runs" / "chatbot"))
+
+
+@pytest.fixture
+def run(chat, tmp_path):
+    """A copy of the tiny run that a test may spoil."""
+    return shutil.copytree(chat.run, tmp_path / "runs" / "chatbot" / "mine")
+
+
+def told(page):
+    return " ".join(
+        element.value for element in [*page.error, *page.info, *page.warning, *page.caption]
+    )
+
+
+def test_the_first_start_offers_to_train_on_the_sample(open_page, tmp_path):
+    page = open_page()
+    assert not page.exception
+    assert "Nothing is trained yet" in page.markdown[0].value
+    page.button[0].click().run()
+    assert not page.exception
+    assert jobs.is_running(job_folder(Path("runs") / "chatbot"))
+    assert [button.label for button in page.button] == ["Cancel"]  # and no second training
+    page.button[0].click().run()
+    assert not jobs.is_running(job_folder(Path("runs") / "chatbot"))
+    assert "cancelled" in told(page)
+    assert not list((tmp_path / "runs" / "chatbot").glob("*lstm"))
+
+
+def test_it_answers_and_shows_how_sure_it_is(run, open_page):
+    page = open_page(run)
+    page.chat_input[0].set_value(MESSAGE).run()
+    assert not page.exception
+    assert [message.name for message in page.chat_message] == ["user", "assistant"]
+    assert page.chat_message[0].text[0].value == MESSAGE
+    assert page.chat_message[1].text[0].value
+    assert "% sure" in told(page)
+
+
+def test_a_thumb_is_kept_masked(run, open_page):
+    page = open_page(run)
+    page.chat_input[0].set_value(MESSAGE).run()
+    page.feedback[0].set_value(0).run()
+    [correction] = page.text_input
+    correction.set_value("it is on its way, 402-7781923-1120034").run()
+    assert not page.exception
+    lines = (run.parent / "feedback.jsonl").read_text().splitlines()
+    assert [json.loads(line)["rating"] for line in lines] == ["down", "down"]
+    assert "402-77" not in "".join(lines)
+    assert json.loads(lines[1])["turns"][1]["text"] == "it is on its way, <order_1>"
+
+
+def test_conversations_stand_apart(run, open_page):
+    page = open_page(run)
+    page.chat_input[0].set_value("where is my lamp").run()
+    new = next(button for button in page.sidebar.button if button.label == "New conversation")
+    new.click().run()
+    assert not page.chat_message
+    page.chat_input[0].set_value("where is my chair").run()
+    page.run()
+    assert list(page.sidebar.radio[0].options) == [
+        "where is my lamp",
+        "where is my chair",
+    ]
+    page.sidebar.radio[0].set_value(0).run()
+    assert page.chat_message[0].text[0].value == "where is my lamp"
+
+
+def test_a_very_long_message_is_shown_and_answered(run, open_page):
+    page = open_page(run)
+    page.chat_input[0].set_value("x" * 10_000).run()
+    assert not page.exception
+    assert len(page.chat_message[0].text[0].value) == 10_000
+    assert page.chat_message[1].text[0].value
+
+
+def test_a_run_deleted_while_open_gives_a_message(run, open_page):
+    page = open_page(run)
+    shutil.rmtree(run)
+    page.run()
+    assert not page.exception
+    assert "gone" in told(page) or "no such run" in told(page)
+
+
+def test_a_spoilt_run_gives_a_message(open_page, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "manifest.json").write_text("{}")
+    page = open_page(run)
+    assert not page.exception
+    assert "run format None" in page.error[0].value.replace("\\", "")
+
+
+def test_side_by_side_without_a_vanilla_rnn_offers_to_train_one(run, open_page):
+    page = open_page(run, "side_by_side")
+    assert not page.exception
+    assert [header.value for header in page.subheader][:2] == ["Rules", "Vanilla RNN"]
+    assert "No vanilla RNN" in told(page)
+    assert any(button.label == "Train it" for button in page.button)
+
+
+def test_side_by_side_asks_the_vanilla_rnn_of_the_same_data(chat, run, open_page):
+    from apps.chatbot.pages.side_by_side import VANILLA
+    from apps.chatbot.train import train
+    from core.cli import call
+    from tests.conftest import TINY_CHAT
+
+    other = run.parent / "vanilla"
+    call(train, ["--data", str(chat.data), "--run", str(other), *TINY_CHAT, *VANILLA], "train")
+    page = open_page(run, "side_by_side")
+    page.text_input[0].set_value("where is my lamp, order 402-7781923-1120034").run()
+    assert not page.exception
+    assert not page.error
+    assert len(page.text) == 3
+    assert not any(button.label == "Train it" for button in page.button)
+
+
+def test_an_upload_is_reported_and_trained_on(chat, run, open_page):
+    page = open_page(run, "own_data")
+    page.file_uploader[0].set_value([("mine.jsonl", chat.data.read_bytes(), "text/plain")]).run()
+    assert not page.exception
+    assert "dialogues" in page.code[0].value
+    [upload] = (run.parent / "uploads").glob("*.jsonl")
+    next(b for b in page.button if b.label == "Train a new model on it").click().run()
+    assert not page.exception
+    folder = job_folder(run.parent)
+    assert jobs.is_running(folder)
+    jobs.cancel(folder)
+    assert not upload.exists()
+    deadline = time.monotonic() + 5
+    while jobs.is_running(folder) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x00\xff\x01", b'{"turns": 3}\n', b'{"dialogue_id": "1", "turns": []}\n']
+)
+def test_a_corrupt_upload_gives_a_message(content, run, open_page):
+    page = open_page(run, "own_data")
+    page.file_uploader[0].set_value([("mine.jsonl", content, "text/plain")]).run()
+    assert not page.exception
+    assert "your file" in told(page).replace("\\", "")
+    assert not any(button.label == "Train a new model on it" for button in page.button)
+
+
+def test_korean_is_spoken_where_it_was_chosen(run, open_page):
+    page = open_page(run)
+    page.session_state["language switch"] = "ko"
+    page.run()
+    assert page.title[0].value == "고객 지원"
+    assert any(button.label == "새 대화" for button in page.sidebar.button)
