@@ -102,7 +102,7 @@ def main() -> None:
                 key = (kind, days, horizon)
                 if key not in [(r["differences"], r["days"], r["horizon"]) for r in known]:
                     row = measure(kind, days, horizon, num_series)
-                    record("difference_tests", [row])
+                    record("difference_tests", [row], DECIDES)
                     known.append(row)
     order = {kind: number for number, kind in enumerate(KINDS)}
     known.sort(key=lambda row: (order[row["differences"]], row["days"], row["horizon"]))

@@ -43,7 +43,7 @@ def main() -> None:
                     row = measure(
                         candidate, rate, settings, datamodule, folder / f"{candidate}{rate}"
                     )
-                    record("learning_rates", [row])
+                    record("learning_rates", [row], DECIDES)
                     done[candidate, rate] = row
     for candidate in options.candidates:
         losses = (f"{rate:g}: {done[candidate, rate]['val_loss']:.3f}" for rate in options.rates)

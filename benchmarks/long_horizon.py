@@ -25,6 +25,7 @@ DECIDES = (
     "benchmarks/long_horizon_data.py",
     "benchmarks/long_horizon_runs.py",
     "core/nn/forecaster.py",
+    "core/nn/gru.py",
     "core/nn/initialization.py",
     "core/nn/linear_encoder.py",
     "core/nn/quantile_heads.py",
@@ -61,7 +62,7 @@ def main() -> None:
                 if (name, context, seed) not in done:
                     job = Job(name=name, context=context, seed=seed, steps=options.steps)
                     rows.append(measure(task, job))
-                    record("long_horizon", rows[-1:])
+                    record("long_horizon", rows[-1:], DECIDES)
     fans = {part: baselines(task, part) for part in ("train", "test")}
     print(report(rows, fans))
     draw(rows, fans["test"], PICTURE)

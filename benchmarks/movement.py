@@ -264,7 +264,7 @@ def main() -> None:
     for name, chance in naive.items():
         if (name, 0) not in done:
             rows.append({"name": name, "seed": 0, **scores(price, chance)})
-            record("movement", rows[-1:])
+            record("movement", rows[-1:], DECIDES)
     for name, kinds in (("gru, price only", ("none",)), ("gru, with news", NEWS_KINDS)):
         missing = [seed for seed in range(seeds) if (name, seed) not in done]
         if not missing:
@@ -275,7 +275,7 @@ def main() -> None:
             module, _ = train(task, best["size"], best["rate"], seed)
             found = scores(task, chance_up(module, task, test))
             rows.append({"name": name, "seed": seed, **found, **best})
-            record("movement", rows[-1:])
+            record("movement", rows[-1:], DECIDES)
     print(table(rows))
 
 

@@ -44,6 +44,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 DECIDES = (
     "benchmarks/news_ablation.py",
     "core/nn/forecaster.py",
+    "core/nn/gru.py",
     "core/nn/news_encoder.py",
     *(f"data/{name}.py" for name in ("features", "lexicon", "sentiment", "news", "words")),
 )
@@ -72,7 +73,7 @@ def main() -> None:
                 cpu = seconds if name == "price" else 0.0
             row = {"name": name, **compare(reference, own, price_only)}
             rows.append({**row, "seeds": options.seeds, "cpu_seconds": round(cpu)})
-            record("news_ablation", rows[-1:])
+            record("news_ablation", rows[-1:], DECIDES)
     print(table(rows))
 
 

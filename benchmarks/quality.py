@@ -107,7 +107,7 @@ def main() -> None:
                 if (variant, seed) not in done:
                     run_dir = folder / f"{variant}-{seed}"
                     row = measure(variant, seed, Task(settings, datamodule, test), run_dir)
-                    record("quality", [row])
+                    record("quality", [row], DECIDES)
                     done[variant, seed] = row
     for variant in VARIANTS:
         rows = [done[variant, seed] for seed in range(options.seeds)]

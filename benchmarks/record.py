@@ -14,18 +14,22 @@ ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
 
 
-def record(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+def record(
+    name: str, rows: Sequence[Mapping[str, Any]], decides: Sequence[str] | None = None
+) -> None:
     """Append rows to `results/<name>.json` and print them.
 
     Args:
         name: The benchmark.
         rows: Flat, alike.
+        decides: What `standing` will ask of, where a later call is to go on from these rows.
     """
     about = {
         "commit": _git("rev-parse", "--short", "HEAD"),
         "changed": bool(_git("status", "--porcelain", "--", "*.py")),
         "date": time.strftime("%Y-%m-%d"),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        **({"code": code_key(decides)} if decides else {}),
     }
     path = RESULTS / f"{name}.json"
     before = json.loads(path.read_text()) if path.exists() else []
@@ -40,16 +44,17 @@ def standing(name: str, decides: Sequence[str]) -> list[dict[str, Any]]:
 
     Args:
         name: The benchmark.
-        decides: Files and folders that decide its figures; a row counts where they are as they
-            were at its commit.
+        decides: Files and folders that decide its figures; a row counts where they hold what they
+            held when it was made.
     """
     path = RESULTS / f"{name}.json"
     rows = json.loads(path.read_text()) if path.exists() else []
-    return [row for row in rows if not row["changed"] and not _differ(row["commit"], decides)]
+    code = code_key(decides)
+    return [row for row in rows if row.get("code") == code]
 
 
 def code_key(decides: Sequence[str]) -> str:
-    """A short name of what the deciding files hold, for what is kept outside the records.
+    """A short name of what the deciding files hold.
 
     Args:
         decides: Files and folders of the project; of a folder, its modules.
@@ -58,16 +63,13 @@ def code_key(decides: Sequence[str]) -> str:
     for name in decides:
         path = ROOT / name
         for module in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            digest.update(module.read_bytes())
+            held = module.read_bytes()
+            digest.update(f"{module.relative_to(path.parent)} {len(held)} ".encode())
+            digest.update(held)
     return digest.hexdigest()[:12]
-
-
-def _differ(commit: str, paths: Sequence[str]) -> bool:
-    command = ["git", "diff", "--quiet", commit, "--", *paths]
-    return subprocess.run(command, check=False, cwd=RESULTS.parent.parent).returncode != 0
 
 
 def _git(*words: str) -> str:
     return subprocess.run(
-        ["git", *words], capture_output=True, text=True, check=False, cwd=RESULTS.parent.parent
+        ["git", *words], capture_output=True, text=True, check=False, cwd=ROOT
     ).stdout.strip()
