@@ -55,6 +55,8 @@ def open_page(
         "server.maxUploadSize": UPLOAD_MEGABYTES,
         "server.fileWatcherType": "none",  # it would walk through torch's lazy modules
         "browser.gatherUsageStats": "false",
+        # It would walk through all of torch after every script; Python collects by itself.
+        "runner.postScriptGC": "false",
         "client.toolbarMode": "viewer",
         "client.showErrorDetails": "none",  # the traceback goes to the terminal
         **{f"theme.light.{name}": value for name, value in LIGHT.items()},
