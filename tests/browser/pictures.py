@@ -1,0 +1,85 @@
+"""Pictures of every page in every look, of a server that runs: look at them.
+
+    python -m tests.browser.pictures http://localhost:8501
+"""
+
+import shutil
+import sys
+from itertools import product
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+FOLDER = Path(__file__).parents[2] / "runs" / "screenshots"
+PAGES = {"home": "", "chatbot": "chatbot", "stock": "stock", "lab": "gradients"}
+LOOKS = {
+    "light": {},
+    "dark": {"color_scheme": "dark"},
+    "korean": {"locale": "ko-KR"},
+    "phone": {"viewport": {"width": 400, "height": 800}},
+    "wide": {"viewport": {"width": 1920, "height": 1080}},
+}
+QUESTION = "where is my laptop? my order number is A-7522119"
+TALLEST = 4000  # pixels
+
+
+def open_page(browser: Browser, url: str, look: str) -> Page:
+    """A page as one visitor sees it."""
+    options = {"viewport": {"width": 1280, "height": 900}, "locale": "en-US", **LOOKS[look]}
+    page = browser.new_context(**options).new_page()
+    page.set_default_timeout(60_000)
+    page.goto(url)
+    return page
+
+
+def settle(page: Page) -> None:
+    """Wait until the script has run and the plots are drawn."""
+    page.locator("h1").wait_for()
+    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=60_000)
+    expect(page.get_by_test_id("stSkeleton")).to_have_count(0, timeout=60_000)
+    page.wait_for_timeout(1_000)
+
+
+def take(page: Page, name: str, folder: Path = FOLDER) -> Path:
+    """Keep the whole page, below the fold too."""
+    settle(page)
+    size = page.viewport_size or {"width": 1280, "height": 900}
+    tall = page.evaluate(
+        "Math.max(...[...document.querySelectorAll('[data-testid=stMain],"
+        " [data-testid=stAppScrollToBottomContainer]')].map(part => part.scrollHeight))"
+    )
+    page.set_viewport_size({**size, "height": min(TALLEST, max(size["height"], tall))})
+    page.wait_for_timeout(500)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.png"
+    page.screenshot(path=path)
+    page.set_viewport_size(size)
+    return path
+
+
+def take_all(browser: Browser, site: str, folder: Path = FOLDER) -> list[Path]:
+    """Each page in each look; the chatbot has answered."""
+    kept = []
+    for (name, path), look in product(PAGES.items(), LOOKS):
+        page = open_page(browser, f"{site}/{path}", look)
+        if name == "chatbot":
+            page.get_by_test_id("stChatInputTextArea").fill(QUESTION)
+            page.keyboard.press("Enter")
+            expect(page.get_by_test_id("stFeedback")).to_have_count(1, timeout=60_000)
+        kept.append(take(page, f"{name}-{look}", folder))
+        page.context.close()
+    return kept
+
+
+def main() -> None:
+    """Take them and say where they are."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        print(*take_all(browser, sys.argv[1].rstrip("/")), sep="\n")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
