@@ -1,6 +1,6 @@
 """Pictures of every page in every look, of a server that runs: look at them.
 
-    python -m tests.browser.pictures http://localhost:8501
+python -m tests.browser.pictures http://localhost:8501
 """
 
 import shutil
