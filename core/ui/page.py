@@ -1,8 +1,9 @@
 """The frame of every page: title, language, and errors told in words."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -12,6 +13,7 @@ from core.ui.texts import choose_language, literally, t
 logger = logging.getLogger(__name__)
 ICON = str(Path(__file__).with_name("icon.png"))
 DARK_INK, LIGHT_INK = "#EEF2F5", "#1A1A1A"
+View = TypeVar("View")
 
 
 def show_page(title: str, body: Callable[[], None]) -> None:
@@ -35,6 +37,25 @@ def show_page(title: str, body: Callable[[], None]) -> None:
     except Exception:
         logger.exception("the page failed")
         st.error(t("common.our_error"))
+
+
+def choose_view(section: str, views: Mapping[str, View]) -> View:
+    """The switch between a page's views.
+
+    Args:
+        section: Of the page's texts, which name each view.
+        views: By name, the first one shown at the start.
+    """
+    names = list(views)
+    chosen = st.segmented_control(
+        t("common.view"),
+        names,
+        default=names[0],
+        format_func=lambda name: t(f"{section}.{name}"),
+        label_visibility="collapsed",
+        key=f"{section} view",
+    )
+    return views[chosen or names[0]]
 
 
 def show_error(error: Exception) -> None:

@@ -38,6 +38,11 @@ def start_training(
     st.rerun()
 
 
+def training_words(data: str, run: Path, *more: str) -> list[str]:
+    """The arguments of a training from a page, which has a progress bar of its own."""
+    return [f"--data={data}", f"--run={run}", "--trainer.progress=false", *more]
+
+
 def new_run_name(word: str) -> str:
     """A run's name from a word and the time."""
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{word}"
@@ -51,6 +56,14 @@ def is_training(runs: Path) -> bool:
 def last_result(runs: Path) -> Any:
     """What the app's last job returned; None where it is running, failed, or was dismissed."""
     return jobs.status(job_folder(runs)).result
+
+
+def show_last_decision(runs: Path) -> None:
+    """Whether the app's last retraining was promoted, and why."""
+    result = last_result(runs)
+    if isinstance(result, dict) and "promoted" in result:
+        key = "common.promoted" if result["promoted"] else "common.not_promoted"
+        st.info(t(key) + " " + literally(str(result["reason"])))
 
 
 def watch_training(runs: Path) -> bool:

@@ -6,10 +6,16 @@ from pathlib import Path
 import streamlit as st
 
 from apps.chatbot.feedback import FILE
-from apps.chatbot.pages.opened import Opened, training_words
+from apps.chatbot.pages.opened import QUICK, Opened
 from core.ui.page import show_error
-from core.ui.texts import literally, t
-from core.ui.training import is_training, last_result, new_run_name, start_training
+from core.ui.texts import t
+from core.ui.training import (
+    is_training,
+    new_run_name,
+    show_last_decision,
+    start_training,
+    training_words,
+)
 from core.ui.uploads import kept_upload
 from data.checking import stream_dialogues
 from data.columns import ColumnsConfig
@@ -23,7 +29,7 @@ UPLOADS = "uploads"
 def show(run: Opened) -> None:
     """The view."""
     st.markdown(t("chatbot.own_data_about"))
-    with st.expander(t("chatbot.formats")):
+    with st.expander(t("common.formats")):
         st.markdown(t("chatbot.formats_text"))
     if (run.runs / FILE).exists():
         _offer(run, run.runs / FILE, [], t("chatbot.from_feedback"), is_upload=False)
@@ -32,7 +38,7 @@ def show(run: Opened) -> None:
     path = None if upload is None else kept_upload(run.runs / UPLOADS, upload, ENDINGS)
     if path is not None:
         _offer(run, path, columns, t("chatbot.from_upload"), is_upload=True)
-    _last_decision(run.runs)
+    show_last_decision(run.runs)
 
 
 def _columns() -> list[str]:
@@ -53,7 +59,7 @@ def _offer(run: Opened, path: Path, columns: list[str], title: str, *, is_upload
             report = _report(str(path), path.stat().st_mtime, tuple(columns))
         except (OSError, ValueError) as error:
             # The name on the disk is ours and tells the visitor nothing.
-            show_error(ValueError(str(error).replace(str(path), t("chatbot.your_file"))))
+            show_error(ValueError(str(error).replace(str(path), t("common.your_file"))))
             return
         st.code(report, language=None, wrap_lines=True)
         if is_training(run.runs):
@@ -61,12 +67,13 @@ def _offer(run: Opened, path: Path, columns: list[str], title: str, *, is_upload
             return
         remove = [path] if is_upload else []
         left, right = st.columns(2)
-        if is_upload and left.button(t("chatbot.train_new"), key=f"new {title}", width="stretch"):
-            words = training_words(str(path), run.runs / new_run_name("lstm"), *columns)
+        if is_upload and left.button(t("common.train_new"), key=f"new {title}", width="stretch"):
+            new = run.runs / new_run_name("lstm")
+            words = training_words(str(path), new, f"--config={QUICK}", *columns)
             start_training(
                 run.runs, "apps.chatbot.train:train", words, "chatbot.training_own", remove
             )
-        if right.button(t("chatbot.go_on"), key=f"retrain {title}", width="stretch"):
+        if right.button(t("common.go_on"), key=f"retrain {title}", width="stretch"):
             out = run.runs / new_run_name("retrained")
             words = [f"--data={path}", f"--run={run.path}", f"--out={out}", *columns]
             start_training(
@@ -78,18 +85,10 @@ def _offer(run: Opened, path: Path, columns: list[str], title: str, *, is_upload
 def _report(path: str, changed: float, columns: tuple[str, ...]) -> str:
     """What is in a file, masked before it is counted."""
     names = dict(word.removeprefix("--columns.").split("=", 1) for word in columns)
-    report = DataReport(t("chatbot.your_file"))
+    report = DataReport(t("common.your_file"))
     dropped: Counter[str] = Counter()
     with st.spinner(t("chatbot.reading")):
         for dialogue in stream_dialogues(path, ColumnsConfig(**names), dropped):
             report.count(mask_dialogue(dialogue))
     report.dropped = dropped
     return table(report.as_dict())
-
-
-def _last_decision(runs: Path) -> None:
-    """Whether the last retraining was promoted, and why."""
-    result = last_result(runs)
-    if isinstance(result, dict) and "promoted" in result:
-        key = "chatbot.promoted" if result["promoted"] else "chatbot.not_promoted"
-        st.info(t(key) + " " + literally(str(result["reason"])))

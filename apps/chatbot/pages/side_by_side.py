@@ -1,17 +1,18 @@
 """One question to the three bots of the case study: rules, vanilla RNN, LSTM with attention."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
 
-from apps.chatbot.pages.opened import Opened, open_run, training_words
+from apps.chatbot.pages.opened import QUICK, Opened, open_run
 from apps.chatbot.pages.talk import EXAMPLES
 from apps.chatbot.rules import answer as rules_answer
 from core.run_list import finished_runs
 from core.ui.page import show_error
 from core.ui.texts import literally, t
-from core.ui.training import is_training, new_run_name, start_training
+from core.ui.training import is_training, new_run_name, start_training, training_words
 from data.dialogues import Turn
 
 # As `compare` trains it: no attention, no clipping, as the case study's first network was.
@@ -30,11 +31,13 @@ def show(run: Opened) -> None:
             st.subheader(t("chatbot.vanilla"))
             _offer_vanilla(run)
         else:
-            _column(st.container(), t("chatbot.vanilla"), lambda: _ask(vanilla, question), question)
+            title = t("chatbot.vanilla")
+            opened = partial(open_run, vanilla, run.runs)  # what it raises is told in the column
+            _column(st.container(), title, lambda: _ask(opened(), question), question)
     name = str(run.answers.run.config["model"]["cell"]).upper()
     attention = run.answers.run.config["model"]["attention"]
     title = t("chatbot.chosen", cell=name, attention=attention)
-    _column(columns[2], title, lambda: _ask(run.path, question), question)
+    _column(columns[2], title, lambda: _ask(run, question), question)
 
 
 def _column(
@@ -60,11 +63,10 @@ def _column(
             st.caption(t("chatbot.sure", percent=f"{100 * confidence:.0f}"))
 
 
-def _ask(path: Path, question: str) -> tuple[str, float]:
+def _ask(run: Opened, question: str) -> tuple[str, float]:
     """What a run would say, unsure or not: the comparison shows it all."""
-    answers, lock = open_run(path)
-    with lock:
-        reply = answers.bot.reply([Turn("user", question)])
+    with run.lock:
+        reply = run.answers.bot.reply([Turn("user", question)])
     return reply.text, reply.confidence
 
 
@@ -87,5 +89,6 @@ def _offer_vanilla(run: Opened) -> None:
         return
     st.info(t("chatbot.vanilla_missing"))
     if not is_training(run.runs) and st.button(t("chatbot.train_vanilla"), type="primary"):
-        words = training_words(data, run.runs / new_run_name("rnn"), *VANILLA)
+        path = run.runs / new_run_name("rnn")
+        words = training_words(data, path, f"--config={QUICK}", *VANILLA)
         start_training(run.runs, "apps.chatbot.train:train", words, "chatbot.training_vanilla")

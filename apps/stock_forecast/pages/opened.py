@@ -11,7 +11,7 @@ from apps.stock_forecast.as_of import TestPart, fit_baselines, judge
 from apps.stock_forecast.baselines import Baselines
 from apps.stock_forecast.datamodule import stored_table
 from apps.stock_forecast.inference import StockForecaster
-from core.ui.texts import t
+from core.ui.runs import written
 
 
 class Opened(NamedTuple):
@@ -30,11 +30,6 @@ class Opened(NamedTuple):
     table: pd.DataFrame
 
 
-def runs_folder(given: Path | None) -> Path:
-    """Where the runs are: beside the one that was named, else runs/stock_forecast."""
-    return Path("runs") / "stock_forecast" if given is None else given.parent
-
-
 def open_run(path: Path, runs: Path) -> Opened:
     """The run, opened once for all visitors and anew where it was written again.
 
@@ -42,24 +37,17 @@ def open_run(path: Path, runs: Path) -> Opened:
         FileNotFoundError: The folder is gone.
         ValueError: It is no run of the forecaster, or a file of it was changed.
     """
-    return Opened(path, runs, *_open(str(path), _changed(path)))
+    return Opened(path, runs, *_open(str(path), written(path)))
 
 
 def baselines_of(path: Path) -> Baselines:
     """The classical models of a run, fitted once."""
-    return _baselines(str(path), _changed(path))
+    return _baselines(str(path), written(path))
 
 
 def judged(path: Path) -> TestPart:
     """A run's scores on its test part, computed once."""
-    return _judged(str(path), _changed(path))
-
-
-def _changed(path: Path) -> float:
-    try:
-        return (path / "manifest.json").stat().st_mtime
-    except OSError:
-        raise FileNotFoundError(t("stock.run_is_gone", run=path.name)) from None
+    return _judged(str(path), written(path))
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

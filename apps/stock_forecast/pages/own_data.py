@@ -5,8 +5,14 @@ import streamlit as st
 from apps.stock_forecast.pages.opened import Opened
 from apps.stock_forecast.pages.uploads import ask_for_prices, read_upload
 from core.ui.page import show_error
-from core.ui.texts import literally, t
-from core.ui.training import is_training, last_result, new_run_name, start_training
+from core.ui.texts import t
+from core.ui.training import (
+    is_training,
+    new_run_name,
+    show_last_decision,
+    start_training,
+    training_words,
+)
 
 
 def show(run: Opened) -> None:
@@ -14,7 +20,7 @@ def show(run: Opened) -> None:
     st.markdown(t("stock.own_data_about"))
     path = ask_for_prices(run.runs)
     if path is None:
-        _last_decision(run)
+        show_last_decision(run.runs)
         return
     try:
         with st.spinner(t("stock.reading")):
@@ -39,23 +45,14 @@ def show(run: Opened) -> None:
         st.caption(t("common.already_training"))
         return
     left, right = st.columns(2)
-    words = [f"--data={path}", "--trainer.progress=false"]
-    if left.button(t("stock.train_new"), width="stretch"):
-        new = [*words, f"--run={run.runs / new_run_name('gru')}"]
+    if left.button(t("common.train_new"), width="stretch"):
+        new = training_words(str(path), run.runs / new_run_name("gru"))
         start_training(
             run.runs, "apps.stock_forecast.train:train", new, "stock.training_own", [path]
         )
-    if right.button(t("stock.go_on"), width="stretch"):
+    if right.button(t("common.go_on"), width="stretch"):
         out = run.runs / new_run_name("retrained")
-        more = [*words, f"--run={run.path}", f"--out={out}"]
+        more = training_words(str(path), run.path, f"--out={out}")
         start_training(
             run.runs, "apps.stock_forecast.train:retrain", more, "stock.retraining", [path]
         )
-
-
-def _last_decision(run: Opened) -> None:
-    """Whether the last retraining was promoted, and why."""
-    result = last_result(run.runs)
-    if isinstance(result, dict) and "promoted" in result:
-        key = "stock.promoted" if result["promoted"] else "stock.not_promoted"
-        st.info(t(key) + " " + literally(str(result["reason"])))

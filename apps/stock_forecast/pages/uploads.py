@@ -14,7 +14,7 @@ FOLDER = "uploads"
 
 def ask_for_prices(runs: Path) -> Path | None:
     """The place on the disk of the visitor's CSV file; None where there is none yet."""
-    with st.expander(t("stock.formats")):
+    with st.expander(t("common.formats")):
         st.markdown(t("stock.formats_text"))
     upload = st.file_uploader(t("stock.upload"), type=["csv", "gz"], key="prices")
     return None if upload is None else kept_upload(runs / FOLDER, upload, ("csv", "csv.gz"))
@@ -29,7 +29,7 @@ def read_upload(path: Path) -> pd.DataFrame:
     try:
         return _read(str(path), path.stat().st_mtime)
     except (OSError, ValueError) as error:
-        raise ValueError(str(error).replace(str(path), t("stock.your_file"))) from None
+        raise ValueError(str(error).replace(str(path), t("common.your_file"))) from None
 
 
 @st.cache_data(max_entries=4, show_spinner=False)

@@ -6,39 +6,18 @@ import time
 from pathlib import Path
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from core import jobs
 from core.ui.training import job_folder
+from tests.apps.conftest import told
 
 PAGE = Path(__file__).parents[3] / "apps" / "chatbot" / "streamlit_app.py"
 MESSAGE = "where is my lamp <b>now</b>, order 402-7781923-1120034"
 
 
 @pytest.fixture
-def open_page(monkeypatch, tmp_path):
-    def open_it(run: Path | None = None, view: str | None = None) -> AppTest:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr("sys.argv", ["page", *([] if run is None else [str(run)])])
-        page = AppTest.from_file(str(PAGE), default_timeout=60)
-        if view is not None:
-            page.session_state["chatbot view"] = view
-        return page.run()
-
-    yield open_it
-    jobs.cancel(job_folder(tmp_path / "runs" / "chatbot"))
-
-
-@pytest.fixture
-def run(chat, tmp_path):
-    """A copy of the tiny run that a test may spoil."""
-    return shutil.copytree(chat.run, tmp_path / "runs" / "chatbot" / "mine")
-
-
-def told(page):
-    return " ".join(
-        element.value for element in [*page.error, *page.info, *page.warning, *page.caption]
-    )
+def run(chat, copied):
+    return copied("chatbot", chat.run)
 
 
 def test_the_first_start_offers_to_train_on_the_sample(open_page, tmp_path):
@@ -120,7 +99,7 @@ def test_a_spoilt_run_gives_a_message(open_page, tmp_path):
 
 
 def test_side_by_side_without_a_vanilla_rnn_offers_to_train_one(run, open_page):
-    page = open_page(run, "side_by_side")
+    page = open_page(run, chatbot_view="side_by_side")
     assert not page.exception
     assert [header.value for header in page.subheader][:2] == ["Rules", "Vanilla RNN"]
     assert "No vanilla RNN" in told(page)
@@ -135,7 +114,7 @@ def test_side_by_side_asks_the_vanilla_rnn_of_the_same_data(chat, run, open_page
 
     other = run.parent / "vanilla"
     call(train, ["--data", str(chat.data), "--run", str(other), *TINY_CHAT, *VANILLA], "train")
-    page = open_page(run, "side_by_side")
+    page = open_page(run, chatbot_view="side_by_side")
     page.text_input[0].set_value("where is my lamp, order 402-7781923-1120034").run()
     assert not page.exception
     assert not page.error
@@ -144,7 +123,7 @@ def test_side_by_side_asks_the_vanilla_rnn_of_the_same_data(chat, run, open_page
 
 
 def test_an_upload_is_reported_and_trained_on(chat, run, open_page):
-    page = open_page(run, "own_data")
+    page = open_page(run, chatbot_view="own_data")
     page.file_uploader[0].set_value([("mine.jsonl", chat.data.read_bytes(), "text/plain")]).run()
     assert not page.exception
     assert "dialogues" in page.code[0].value
@@ -164,10 +143,10 @@ def test_an_upload_is_reported_and_trained_on(chat, run, open_page):
     "content", [b"", b"\x00\xff\x01", b'{"turns": 3}\n', b'{"dialogue_id": "1", "turns": []}\n']
 )
 def test_a_corrupt_upload_gives_a_message(content, run, open_page):
-    page = open_page(run, "own_data")
+    page = open_page(run, chatbot_view="own_data")
     page.file_uploader[0].set_value([("mine.jsonl", content, "text/plain")]).run()
     assert not page.exception
-    assert "your file" in told(page).replace("\\", "")
+    assert "your file" in told(page)
     assert not any(button.label == "Train a new model on it" for button in page.button)
 
 

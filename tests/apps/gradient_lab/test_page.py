@@ -3,25 +3,10 @@
 import time
 from pathlib import Path
 
-import pytest
-from streamlit.testing.v1 import AppTest
-
 from core import jobs
+from tests.apps.conftest import told
 
 PAGE = Path(__file__).parents[3] / "apps" / "gradient_lab" / "streamlit_app.py"
-
-
-@pytest.fixture
-def open_page(monkeypatch, tmp_path):
-    def open_it(**state) -> AppTest:
-        monkeypatch.chdir(tmp_path)
-        page = AppTest.from_file(str(PAGE), default_timeout=60)
-        for name, value in state.items():
-            page.session_state[name.replace("_", " ")] = value
-        return page.run()
-
-    yield open_it
-    jobs.cancel(Path("runs") / "gradient_lab" / ".job")
 
 
 def job():
@@ -39,10 +24,6 @@ def wait(page, seconds=120):
         assert time.monotonic() < deadline
         time.sleep(0.2)
     return page.run()
-
-
-def told(page):
-    return " ".join(element.value for element in [*page.success, *page.warning, *page.info])
 
 
 def test_the_story_goes_forth_and_back(open_page):

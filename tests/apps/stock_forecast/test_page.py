@@ -6,38 +6,18 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from core import jobs
 from core.ui.training import job_folder
+from tests.apps.conftest import told
 from tests.conftest import write_prices
 
 PAGE = Path(__file__).parents[3] / "apps" / "stock_forecast" / "streamlit_app.py"
 
 
 @pytest.fixture
-def open_page(monkeypatch, tmp_path):
-    def open_it(run: Path | None = None, **state: str) -> AppTest:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-        monkeypatch.setattr("sys.argv", ["page", *([] if run is None else [str(run)])])
-        page = AppTest.from_file(str(PAGE), default_timeout=60)
-        for name, value in state.items():
-            page.session_state[name.replace("_", " ")] = value
-        return page.run()
-
-    yield open_it
-    jobs.cancel(job_folder(tmp_path / "runs" / "stock_forecast"))
-
-
-@pytest.fixture
-def run(stocks, tmp_path):
-    return shutil.copytree(stocks.run, tmp_path / "runs" / "stock_forecast" / "mine")
-
-
-def told(page):
-    every = [*page.error, *page.info, *page.warning, *page.caption]
-    return " ".join(element.value for element in every).replace("\\", "")
+def run(stocks, copied):
+    return copied("stock_forecast", stocks.run)
 
 
 def test_the_first_start_offers_to_train_on_the_sample(open_page):

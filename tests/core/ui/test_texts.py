@@ -20,6 +20,7 @@ PATTERNS = [
     r"stock\.(model|source)_\w+",
     r"lab\.(rnn|clipping|lstm|gru|attention)_(heading|text|short)",
     r"lab\.task_\w+",
+    r"(chatbot|stock)\.(first_start|training)",
     r"(chatbot|stock|lab)\.(title|talk|side_by_side|own_data|ahead|judged|story|own)",
 ]
 
