@@ -26,6 +26,10 @@ def test_the_first_start_offers_to_train_on_the_sample(open_page):
     page.button[0].click().run()
     assert not page.exception
     assert jobs.is_running(job_folder(Path("runs") / "stock_forecast"))
+    words = jobs.status(job_folder(Path("runs") / "stock_forecast")).words
+    config = next(word for word in words if word.startswith("--config="))
+    assert Path(config.removeprefix("--config=")).name == "small.yaml"
+    assert Path(config.removeprefix("--config=")).is_file()
     assert [button.label for button in page.button] == ["Cancel"]
 
 
