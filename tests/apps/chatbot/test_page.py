@@ -102,6 +102,13 @@ def test_a_spoilt_run_gives_a_message(open_page, tmp_path):
     assert "run format None" in page.error[0].value.replace("\\", "")
 
 
+def test_a_view_that_is_clicked_away_leaves_the_first(run, open_page):
+    page = open_page(run, chatbot_view=None)
+    assert not page.exception
+    assert not page.error
+    assert page.chat_input
+
+
 def test_side_by_side_without_a_vanilla_rnn_offers_to_train_one(run, open_page):
     page = open_page(run, chatbot_view="side_by_side")
     assert not page.exception

@@ -7,6 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import jobs
+from core.ui.training import training_words
 
 WORKS = """
 import time
@@ -26,6 +27,15 @@ def work(run: Path, seconds: float = 0.0, fail: bool = False) -> dict[str, str]:
     if fail:
         raise ValueError("the <b>file</b> is broken")
     return {"made": str(run)}
+
+def decide(run: Path, promoted: bool = False) -> dict[str, object]:
+    '''Decide about a run.
+
+    Args:
+        run: The folder.
+        promoted: How.
+    '''
+    return {"promoted": promoted, "reason": "its <b>loss</b> says so"}
 """
 
 
@@ -36,7 +46,12 @@ def page():
     import streamlit as st
 
     from core.ui.page import show_page
-    from core.ui.training import last_result, start_training, watch_training
+    from core.ui.training import (
+        last_result,
+        show_last_decision,
+        start_training,
+        watch_training,
+    )
 
     def body():
         runs = Path("runs")
@@ -46,6 +61,11 @@ def page():
             if st.button(f"start {number}"):
                 start = ["--run=runs/new", *words]
                 start_training(runs, "work_of_a_test:work", start, "chatbot.training")
+        for word in ("true", "false"):
+            if st.button(f"decide {word}"):
+                start = ["--run=runs/new", f"--promoted={word}"]
+                start_training(runs, "work_of_a_test:decide", start, "chatbot.training")
+        show_last_decision(runs)
         if "broken" in sys.argv:
             raise RuntimeError("what nobody foresaw")
         if "refused" in sys.argv:
@@ -120,3 +140,19 @@ def test_an_error_is_told_and_never_shown_as_a_traceback(opened, monkeypatch):
     monkeypatch.setattr("sys.argv", ["page", "refused"])
     opened.run()
     assert opened.error[0].value.replace("\\", "") == "the [file](x) is wrong; mend it"
+
+
+@pytest.mark.parametrize(("word", "is_not"), [("true", ""), ("false", "not ")])
+def test_a_decision_is_told_with_its_reason(opened, word, is_not):
+    opened.run()
+    press(opened, f"decide {word}")
+    ended(opened)
+    said = " ".join(info.value for info in opened.info)
+    assert f"The last retraining was {is_not}promoted" in said
+    assert r"its \<b\>loss\</b\> says so" in said
+
+
+def test_a_training_of_a_page_draws_no_bar_on_the_terminal():
+    words = training_words("mine.csv", Path("runs/new"), "--config=quick.yaml")
+    assert words[:2] == ["--data=mine.csv", "--run=runs/new"]
+    assert set(words[2:]) == {"--config=quick.yaml", "--trainer.progress=false"}
