@@ -118,6 +118,17 @@ def test_a_thumb_is_kept_and_what_is_behind_a_reply_is_shown(site, visit):
     assert "402-77" not in kept
 
 
+def test_a_conversation_is_downloaded_with_its_last_reply(site, visit):
+    page = visit(f"{site.url}/chatbot")
+    ask(page, "where is my lamp")
+    expect(page.get_by_test_id("stFeedback")).to_have_count(1)
+    with page.expect_download() as coming:
+        page.get_by_role("button", name="Download this conversation").click()
+    said = coming.value.path().read_text().splitlines()
+    assert said[0] == "user: where is my lamp"
+    assert said[1].startswith("agent: ")
+
+
 def test_an_upload_is_reported_and_the_run_goes_on_learning_from_it(chat, serve, visit, tmp_path):
     put_run(tmp_path / "site", "chatbot", chat.run)
     server = serve()

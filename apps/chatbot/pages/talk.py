@@ -88,9 +88,9 @@ def _choose_conversation(message: str) -> Conversation:
         chosen = every[number]
         st.download_button(
             t("chatbot.download"),
-            chosen.text,
+            lambda: chosen.text,  # as it is when the button is pressed
             "conversation.txt",
-            disabled=not chosen.turns,
+            disabled=not chosen.turns and not message,
             icon=":material/download:",
             on_click="ignore",
         )

@@ -61,6 +61,14 @@ def test_a_thumb_is_kept_masked(run, open_page):
     assert json.loads(lines[1])["turns"][1]["text"] == "it is on its way, <order_1>"
 
 
+def test_a_conversation_can_be_downloaded_from_its_first_reply_on(run, open_page):
+    page = open_page(run)
+    download = page.sidebar.get("download_button")[0]
+    assert download.proto.disabled
+    page.chat_input[0].set_value(MESSAGE).run()
+    assert not page.sidebar.get("download_button")[0].proto.disabled
+
+
 def test_conversations_stand_apart(run, open_page):
     page = open_page(run)
     page.chat_input[0].set_value("where is my lamp").run()
