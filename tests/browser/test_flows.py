@@ -105,6 +105,23 @@ def test_a_reply_can_be_stopped_and_the_page_goes_on(serve, visit, slow_chat, tm
     expect(page.get_by_text("thing 4").first).to_be_visible()
 
 
+@pytest.mark.slow
+def test_a_reply_that_is_half_shown_can_be_stopped_and_stays(serve, visit, slow_chat, tmp_path):
+    put_run(tmp_path / "site", "chatbot", slow_chat.run)
+    page = visit(f"{serve().url}/chatbot")
+    ask(page, "please tell me all about thing 3")
+    reply = messages(page).nth(1).get_by_test_id("stText")
+    expect(reply).to_contain_text("word")
+    page.get_by_test_id("stChatInputStopButton").click()
+    expect(page.get_by_test_id("stChatInputSubmitButton")).to_be_visible()
+    shown = reply.inner_text()
+    ask(page, "please tell me all about thing 4")
+    expect(page.get_by_text("% sure")).to_be_visible()
+    expect(page.get_by_text("Stopped", exact=True)).to_have_count(1)
+    assert shown in reply.inner_text()
+    assert len(reply.inner_text()) < len(messages(page).nth(3).inner_text())
+
+
 def test_a_thumb_is_kept_and_what_is_behind_a_reply_is_shown(site, visit):
     page = visit(f"{site.url}/chatbot")
     ask(page, "where is my lamp, order 402-7781923-1120034")

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from apps.chatbot.feedback import FILE, keep_feedback
-from apps.chatbot.pages.opened import Opened
+from apps.chatbot.pages.opened import Opened, open_run
 from core.plots import style
 from core.ui.page import show_error, show_figure
 from core.ui.texts import t
@@ -22,6 +22,7 @@ EXAMPLES = (
     "do you ship a backpack to Norway",
 )
 TITLE_LETTERS = 40
+HEIGHT = 480  # pixels of what was said: the place to write stays in sight below it
 DRAW_EVERY = 0.1  # seconds: each drawing costs browser and server more than a token does
 
 
@@ -50,21 +51,13 @@ class Conversation:
 
 def show(run: Opened) -> None:
     """The view."""
-    message = st.chat_input(t("chatbot.write"), submit_mode="stop")
-    conversation = _choose_conversation(message or "")
+    conversation = _choose_conversation()
     st.caption(t("chatbot.can_be_wrong"))
-    if not conversation.turns and not message:
-        for example in EXAMPLES:
-            if st.button(example, key=f"example {example}"):
-                message = example
-    for number, turn in enumerate(conversation.turns):
-        _show_turn(run, conversation, number, turn)
-    if message and message.strip():
-        _answer(run, conversation, message)
+    _talk(run, conversation)
 
 
-def _choose_conversation(message: str) -> Conversation:
-    """The list in the sidebar; gives the conversation that goes on, with the message to come."""
+def _choose_conversation() -> Conversation:
+    """The list in the sidebar; gives the conversation that goes on."""
     if "conversations" not in st.session_state:
         st.session_state["conversations"] = [Conversation()]
         st.session_state["conversation"] = 0
@@ -75,9 +68,8 @@ def _choose_conversation(message: str) -> Conversation:
             if not empty:
                 every.append(Conversation())
             st.session_state["conversation"] = empty[0] if empty else len(every) - 1
-        for place, one in enumerate(every):
-            coming = message if place == st.session_state["conversation"] else ""
-            one.title = _title(one.turns[0].text if one.turns else coming)
+        for one in every:
+            one.title = _title(one.turns[0].text if one.turns else "")
         number = st.radio(
             t("chatbot.conversations"),
             range(len(every)),
@@ -90,11 +82,43 @@ def _choose_conversation(message: str) -> Conversation:
             t("chatbot.download"),
             lambda: chosen.text,  # as it is when the button is pressed
             "conversation.txt",
-            disabled=not chosen.turns and not message,
+            disabled=not chosen.turns,
             icon=":material/download:",
             on_click="ignore",
         )
     return chosen
+
+
+@st.fragment
+def _talk(run: Opened, conversation: Conversation) -> None:
+    """What was said, and the place to write.
+
+    A fragment: a message draws nothing else of the page again, which is what lets twenty visitors
+    share two cores.
+    """
+    try:
+        run = open_run(run.path, run.runs)  # it may have been written again, or be gone
+    except (OSError, ValueError):
+        st.rerun()  # the page tells
+    place = st.container(height=HEIGHT, key="talk")
+    written = st.chat_input(t("chatbot.write"), submit_mode="stop")
+    message = st.session_state.pop("example", None) or written or ""
+    is_new = not conversation.turns
+    with place:
+        if is_new and not message:
+            for example in EXAMPLES:
+                st.button(example, on_click=_choose_example, args=(example,))
+        last = len(conversation.turns) - 1
+        for number, turn in enumerate(conversation.turns):
+            _show_turn(run, conversation, number, turn, is_last=number == last and not message)
+        if message.strip():
+            _answer(run, conversation, message)
+    if is_new and conversation.turns:
+        st.rerun()  # the list of conversations has its title now
+
+
+def _choose_example(example: str) -> None:
+    st.session_state["example"] = example
 
 
 def _title(text: str) -> str:
@@ -104,20 +128,23 @@ def _title(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()<>#+!|~$:])", r"\\\1", short)
 
 
-def _show_turn(run: Opened, conversation: Conversation, number: int, turn: Turn) -> None:
+def _show_turn(
+    run: Opened, conversation: Conversation, number: int, turn: Turn, is_last: bool
+) -> None:
     with st.chat_message("user" if turn.speaker == "user" else "assistant"):
         st.text(turn.text)
         result = conversation.results.get(number)
         if turn.speaker == "agent" and result is None:
             st.caption(t("chatbot.stopped"))
         elif result is not None:
-            _behind(run, conversation, number)
+            _behind(run, conversation, number, is_last)
 
 
 def _answer(run: Opened, conversation: Conversation, message: str) -> None:
     """Stream the reply; what was said until the stop button was pressed stays."""
     conversation.turns.append(Turn("user", message))
-    _show_turn(run, conversation, len(conversation.turns) - 1, conversation.turns[-1])
+    with st.chat_message("user"):
+        st.text(message)
     said, result, drawn = "", None, 0.0
     with st.chat_message("assistant"):
         place = st.empty()
@@ -146,20 +173,27 @@ def _answer(run: Opened, conversation: Conversation, message: str) -> None:
             if said and result is not None:
                 conversation.results[len(conversation.turns) - 1] = result
         place.text(said)
-        _behind(run, conversation, len(conversation.turns) - 1)
+        _behind(run, conversation, len(conversation.turns) - 1, is_last=True)
 
 
 @st.fragment
-def _behind(run: Opened, conversation: Conversation, number: int) -> None:
+def _behind(run: Opened, conversation: Conversation, number: int, is_last: bool) -> None:
     """How sure a reply is and what it looked at, and the visitor's thumb.
 
     A fragment: a click here draws nothing else again, and stops no reply that is being written.
+    An older reply that was not handed over shows all this once it is asked to.
     """
     result = conversation.results[number]
     key = f"{conversation.key} {number}"
+    is_handed_over = result["fallback"] is not None
+    if not (is_last or is_handed_over or f"opened {key}" in st.session_state):
+        st.button(
+            t("chatbot.more"), key=f"more {key}", type="tertiary", on_click=_open, args=(key,)
+        )
+        return
     sure = t("chatbot.sure", percent=f"{100 * result['confidence']:.0f}")
     seconds = t("chatbot.took", milliseconds=f"{result['latency_ms']:.0f}")
-    if result["fallback"] is None:
+    if not is_handed_over:
         st.caption(f"{sure} · {seconds}")
     else:
         st.warning(t(f"chatbot.fallback_{result['fallback']}") + f" {sure}")
@@ -171,15 +205,17 @@ def _behind(run: Opened, conversation: Conversation, number: int) -> None:
             key=f"transcript {key}",
             on_click="ignore",
         )
-    left, right = st.columns([1, 3])
-    with left:
+    with st.container(horizontal=True, vertical_alignment="center"):
         thumb = st.feedback("thumbs", key=f"thumb {key}")
-    with right:
         wants_more = st.toggle(t("chatbot.look_behind"), key=f"behind {key}")
     if thumb is not None:
         _keep_thumb(run, conversation, number, is_liked=thumb == 1)
     if wants_more:
         _details(result, key)
+
+
+def _open(key: str) -> None:
+    st.session_state[f"opened {key}"] = True
 
 
 def _keep_thumb(run: Opened, conversation: Conversation, number: int, is_liked: bool) -> None:

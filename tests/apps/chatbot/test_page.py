@@ -10,6 +10,7 @@ import pytest
 from core import jobs
 from core.ui.training import job_folder
 from tests.apps.conftest import told
+from tests.conftest import hand_nothing_over
 
 PAGE = Path(__file__).parents[3] / "apps" / "chatbot" / "streamlit_app.py"
 MESSAGE = "where is my lamp <b>now</b>, order 402-7781923-1120034"
@@ -67,6 +68,37 @@ def test_a_conversation_can_be_downloaded_from_its_first_reply_on(run, open_page
     assert download.proto.disabled
     page.chat_input[0].set_value(MESSAGE).run()
     assert not page.sidebar.get("download_button")[0].proto.disabled
+
+
+def test_an_older_reply_keeps_what_is_behind_it_until_asked(run, open_page):
+    hand_nothing_over(run)
+    page = open_page(run)
+    page.chat_input[0].set_value("where is my lamp").run()
+    assert "More" not in [button.label for button in page.button]
+    page.chat_input[0].set_value("where is my chair").run()
+    assert len(page.feedback) == 1
+    older = page.chat_message[1]
+    assert [button.label for button in older.button] == ["More"]
+    older.button[0].click().run()
+    assert "% sure" in page.chat_message[1].caption[0].value
+    assert len(page.feedback) == 2
+
+
+def test_an_older_reply_that_was_handed_over_says_so_still(run, open_page):
+    page = open_page(run)
+    page.chat_input[0].set_value("qzx vvk wjj").run()
+    said = page.chat_message[1].warning[0].value
+    page.chat_input[0].set_value("where is my chair").run()
+    assert page.chat_message[1].warning[0].value == said
+
+
+def test_an_example_is_asked_with_one_click(run, open_page):
+    page = open_page(run)
+    example = next(button for button in page.main.button if "laptop" in button.label)
+    example.click().run()
+    assert page.chat_message[0].text[0].value == example.label
+    assert page.chat_message[1].text[0].value
+    assert not [button for button in page.main.button if "laptop" in button.label]
 
 
 def test_conversations_stand_apart(run, open_page):
