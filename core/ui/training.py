@@ -29,11 +29,9 @@ def start_training(
         target: The typed function, as `module:function`.
         words: Its arguments, as on a command line; `--run=DIR` or `--out=DIR` names the new run.
         kind: The key of the text that says what is being done.
-        remove: Files that must be gone when it ends, such as an upload.
+        remove: Files and empty folders that must be gone when it ends, such as an upload's.
     """
     if not jobs.start(job_folder(runs), target, words, kind, remove):
-        for path in remove:
-            path.unlink(missing_ok=True)
         st.session_state["busy"] = True
     st.rerun()
 

@@ -1,5 +1,8 @@
 """Files that visitors upload: on the disk until a training has read them, and no longer."""
 
+import re
+import shutil
+import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,32 +12,57 @@ import streamlit as st
 
 from core.ui.texts import t
 
+FOLDER = "uploads"
+KEPT_HOURS = 24  # of an upload that no training was started on
+LONGEST_NAME = 60  # letters
 
-def kept_upload(folder: Path, upload: Any, endings: Sequence[str]) -> Path | None:
-    """Where a visitor's file lies on the disk, under a name of our own; one a session.
+
+def kept_upload(runs: Path, upload: Any, endings: Sequence[str], kind: str) -> Path | None:
+    """Where a visitor's file lies on the disk, in a folder of its own; one of a kind a session.
 
     Args:
-        folder: Where uploads are kept.
+        runs: The app's runs, among which uploads are kept.
         upload: What `st.file_uploader` gave.
         endings: Of the names that are known, such as `csv.gz`; any other file gets the first.
+        kind: What is in it.
 
     Returns:
         The file; None where a training has read it, after which it is gone for good.
     """
-    known: tuple[str, Path] | None = st.session_state.get("upload")
+    known: tuple[str, Path] | None = st.session_state.get(f"upload of {kind}")
     if known is not None and known[0] == upload.file_id:
         if known[1].exists():
             return known[1]
         st.info(t("common.upload_is_gone"))
         return None
     if known is not None:
-        known[1].unlink(missing_ok=True)
-    name = str(upload.name).lower()
-    fitting = [ending for ending in endings if name.endswith(f".{ending}")]
-    ending = max(fitting, key=len, default=endings[0])
-    path = folder / f"{uuid.uuid4().hex}.{ending}"
-    folder.mkdir(parents=True, exist_ok=True)
-    path.touch(0o600)
+        shutil.rmtree(known[1].parent, ignore_errors=True)
+    _forget_old(runs / FOLDER)
+    folder = runs / FOLDER / uuid.uuid4().hex
+    folder.mkdir(parents=True, mode=0o700)
+    path = folder / _safe_name(str(upload.name), endings)
     path.write_bytes(upload.getbuffer())
-    st.session_state["upload"] = (upload.file_id, path)
+    st.session_state[f"upload of {kind}"] = (upload.file_id, path)
     return path
+
+
+def to_remove(upload: Path) -> list[Path]:
+    """What must go for an upload to be gone, for `start_training`."""
+    return [upload, upload.parent]
+
+
+def _safe_name(name: str, endings: Sequence[str]) -> str:
+    """The visitor's name, which may name a ticker, with nothing in it that a path would read."""
+    name = re.split(r"[/\\]", name)[-1]
+    fitting = [ending for ending in endings if name.lower().endswith(f".{ending}")]
+    ending = max(fitting, key=len, default=endings[0])
+    stem = name[: -len(ending) - 1] if fitting else name
+    stem = re.sub(r"[^\w.^=-]", "_", stem).lstrip(".")[:LONGEST_NAME]
+    return f"{stem or 'upload'}.{ending}"
+
+
+def _forget_old(folder: Path) -> None:
+    """Remove what visitors left behind."""
+    for one in folder.glob("*"):
+        if time.time() - one.stat().st_mtime > 3600 * KEPT_HOURS:
+            shutil.rmtree(one, ignore_errors=True)

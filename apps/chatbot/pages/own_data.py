@@ -16,14 +16,13 @@ from core.ui.training import (
     start_training,
     training_words,
 )
-from core.ui.uploads import kept_upload
+from core.ui.uploads import kept_upload, to_remove
 from data.checking import stream_dialogues
 from data.columns import ColumnsConfig
 from data.data_report import DataReport, table
 from data.dialogues import mask_dialogue
 
 ENDINGS = ("jsonl", "csv", "parquet", "jsonl.gz", "csv.gz")
-UPLOADS = "uploads"
 
 
 def show(run: Opened) -> None:
@@ -35,7 +34,7 @@ def show(run: Opened) -> None:
         _offer(run, run.runs / FILE, [], t("chatbot.from_feedback"), is_upload=False)
     upload = st.file_uploader(t("chatbot.upload"), type=["jsonl", "csv", "parquet", "gz"])
     columns = _columns()
-    path = None if upload is None else kept_upload(run.runs / UPLOADS, upload, ENDINGS)
+    path = None if upload is None else kept_upload(run.runs, upload, ENDINGS, "conversations")
     if path is not None:
         _offer(run, path, columns, t("chatbot.from_upload"), is_upload=True)
     show_last_decision(run.runs)
@@ -65,7 +64,7 @@ def _offer(run: Opened, path: Path, columns: list[str], title: str, *, is_upload
         if is_training(run.runs):
             st.caption(t("common.already_training"))
             return
-        remove = [path] if is_upload else []
+        remove = to_remove(path) if is_upload else []
         left, right = st.columns(2)
         if is_upload and left.button(t("common.train_new"), key=f"new {title}", width="stretch"):
             new = run.runs / new_run_name("lstm")

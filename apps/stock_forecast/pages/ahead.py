@@ -10,7 +10,7 @@ import streamlit as st
 from apps.stock_forecast.as_of import classical_forecasts, forecast_rows, known_on
 from apps.stock_forecast.baselines import BASELINES
 from apps.stock_forecast.pages.opened import Opened, baselines_of
-from apps.stock_forecast.pages.uploads import ask_for_prices, read_upload
+from apps.stock_forecast.pages.uploads import ask_for_files, read_upload
 from apps.stock_forecast.plots import fan_and_outcome, mark_news, overlay_ranges, quantile_fan
 from core.ui.page import show_error, show_figure
 from core.ui.texts import literally, t
@@ -35,16 +35,20 @@ def show(run: Opened) -> None:
     except (OSError, ValueError) as error:
         show_error(error)
         return
-    if table is not None:
-        _forecast(run, table)
+    if table is None:
+        return
+    if run.lacks_news(table):
+        st.warning(t("stock.needs_news"))
+        return
+    _forecast(run, table)
 
 
 def _prices(run: Opened, source: str) -> pd.DataFrame | None:
     """The prices of the chosen source; None where the visitor has yet to say which."""
     match source:
         case "own":
-            path = ask_for_prices(run.runs)
-            return None if path is None else read_upload(path)
+            upload = ask_for_files(run.runs)
+            return None if upload is None else read_upload(upload)
         case "cached":
             names = sorted(file.stem for file in default_cache_dir().glob("*.parquet"))
             if not names:

@@ -29,6 +29,10 @@ class Opened(NamedTuple):
     forecaster: StockForecaster
     table: pd.DataFrame
 
+    def lacks_news(self, table: pd.DataFrame) -> bool:
+        """Whether the network learned from news and the table has none."""
+        return self.forecaster.run.preprocessor["prices"]["has_news"] and "News" not in table
+
 
 def open_run(path: Path, runs: Path) -> Opened:
     """The run, opened once for all visitors and anew where it was written again.

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from apps.stock_forecast.pages.opened import Opened
-from apps.stock_forecast.pages.uploads import ask_for_prices, read_upload
+from apps.stock_forecast.pages.uploads import ask_for_files, read_upload
 from core.ui.page import show_error
 from core.ui.texts import t
 from core.ui.training import (
@@ -18,17 +18,19 @@ from core.ui.training import (
 def show(run: Opened) -> None:
     """The view."""
     st.markdown(t("stock.own_data_about"))
-    path = ask_for_prices(run.runs)
-    if path is None:
+    upload = ask_for_files(run.runs)
+    if upload is None:
         show_last_decision(run.runs)
         return
     try:
         with st.spinner(t("stock.reading")):
-            table = read_upload(path)
+            table = read_upload(upload)
     except (OSError, ValueError) as error:
         show_error(error)
         return
     by_ticker = table.groupby("Ticker", observed=True)["Date"].agg(["min", "max", "count"])
+    if "News" in table:
+        by_ticker["news"] = table.groupby("Ticker", observed=True)["News"].sum()
     st.dataframe(
         [
             {
@@ -36,6 +38,7 @@ def show(run: Opened) -> None:
                 t("stock.column_from"): row["min"].date(),
                 t("stock.column_to"): row["max"].date(),
                 t("stock.column_rows"): int(row["count"]),
+                **({t("stock.column_news"): int(row["news"])} if "news" in row else {}),
             }
             for ticker, row in by_ticker.iterrows()
         ],
@@ -46,13 +49,13 @@ def show(run: Opened) -> None:
         return
     left, right = st.columns(2)
     if left.button(t("common.train_new"), width="stretch"):
-        new = training_words(str(path), run.runs / new_run_name("gru"))
-        start_training(
-            run.runs, "apps.stock_forecast.train:train", new, "stock.training_own", [path]
-        )
-    if right.button(t("common.go_on"), width="stretch"):
+        words = training_words(str(upload.prices), run.runs / new_run_name("gru"), *upload.words)
+        target, kind = "apps.stock_forecast.train:train", "stock.training_own"
+        start_training(run.runs, target, words, kind, upload.remove)
+    if run.lacks_news(table):
+        right.caption(t("stock.needs_news"))
+    elif right.button(t("common.go_on"), width="stretch"):
         out = run.runs / new_run_name("retrained")
-        more = training_words(str(path), run.path, f"--out={out}")
-        start_training(
-            run.runs, "apps.stock_forecast.train:retrain", more, "stock.retraining", [path]
-        )
+        words = training_words(str(upload.prices), run.path, f"--out={out}", *upload.words)
+        target, kind = "apps.stock_forecast.train:retrain", "stock.retraining"
+        start_training(run.runs, target, words, kind, upload.remove)

@@ -178,7 +178,7 @@ def test_an_upload_is_reported_and_trained_on(chat, run, open_page):
     page.file_uploader[0].set_value([("mine.jsonl", chat.data.read_bytes(), "text/plain")]).run()
     assert not page.exception
     assert "dialogues" in page.code[0].value
-    [upload] = (run.parent / "uploads").glob("*.jsonl")
+    [upload] = (run.parent / "uploads").glob("*/*.jsonl")
     next(b for b in page.button if b.label == "Train a new model on it").click().run()
     assert not page.exception
     folder = job_folder(run.parent)

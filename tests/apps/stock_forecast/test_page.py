@@ -5,6 +5,7 @@ import shutil
 from datetime import date
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from core import jobs
@@ -89,12 +90,88 @@ def test_an_upload_is_checked_and_trained_on(run, open_page, tmp_path):
     page.file_uploader[0].set_value([("mine.csv", content, "text/csv")]).run()
     assert not page.exception
     assert list(page.dataframe[0].value["Ticker"]) == ["X", "Y"]
-    [upload] = (run.parent / "uploads").glob("*.csv")
+    [upload] = (run.parent / "uploads").glob("*/*.csv")
     next(b for b in page.button if b.label == "Train a new model on it").click().run()
     folder = job_folder(run.parent)
     assert jobs.is_running(folder)
     jobs.cancel(folder)
     assert not upload.exists()
+
+
+def news_of(prices, tickers):
+    """A text a day of the last month about each ticker."""
+    days = pd.read_csv(prices)["Date"].unique()[-30:]
+    lines = [
+        {"ticker": ticker, "published_at": f"{day}T14:00:00Z", "text": f"<b>{ticker}</b> beats"}
+        for ticker in tickers
+        for day in days
+    ]
+    return "\n".join(map(json.dumps, lines)).encode()
+
+
+def test_news_beside_ones_own_prices_are_marked(run, open_page, tmp_path):
+    prices = write_prices(tmp_path / "mine.csv", tickers="XY")
+    page = open_page(run, price_source="own")
+    page.file_uploader[0].set_value([("mine.csv", prices.read_bytes(), "text/csv")]).run()
+    page.file_uploader[1].set_value([("n.jsonl", news_of(prices, "X"), "text/plain")]).run()
+    assert not page.exception
+    figure = json.loads(page.get("plotly_chart")[0].proto.spec)
+    [marks] = [trace for trace in figure["data"] if trace.get("name") == "news"]
+    assert len(marks["text"]) == 30
+    assert "1 texts<br>&lt;b&gt;X" in marks["text"][0]
+
+
+def test_a_run_that_learned_from_news_asks_for_them(stocks, copied, open_page, tmp_path):
+    from apps.stock_forecast.train import train
+    from core.cli import call
+    from tests.conftest import TINY_PRICES
+
+    news = tmp_path / "news.jsonl"
+    news.write_bytes(news_of(stocks.data, "AB"))
+    run = tmp_path / "runs" / "stock_forecast" / "told"
+    words = [f"--data={stocks.data}", f"--news={news}", f"--run={run}", *TINY_PRICES]
+    call(train, words, "train")
+    page = open_page(run, price_source="own")
+    prices = write_prices(tmp_path / "mine.csv", tickers="XY")
+    page.file_uploader[0].set_value([("mine.csv", prices.read_bytes(), "text/csv")]).run()
+    assert not page.exception
+    assert "Upload the news beside the prices" in told(page)
+    page.file_uploader[1].set_value([("n.jsonl", news_of(prices, "X"), "text/plain")]).run()
+    assert not page.exception
+    assert len(page.get("plotly_chart")) == 1
+
+    page = open_page(run, stock_view="own_data")
+    page.file_uploader[0].set_value([("mine.csv", prices.read_bytes(), "text/csv")]).run()
+    assert "Upload the news beside the prices" in told(page)
+    page.file_uploader[1].set_value([("n.jsonl", news_of(prices, "X"), "text/plain")]).run()
+    assert list(page.dataframe[0].value["texts"]) == [30, 0]
+    next(b for b in page.button if b.label == "Go on training this run with it").click().run()
+    assert not page.exception
+    folder = job_folder(run.parent)
+    given = dict(word.split("=", 1) for word in jobs.status(folder).words)
+    jobs.cancel(folder)
+    for option in ("--data", "--news"):
+        assert (run.parent / "uploads") in Path(given[option]).parents
+        assert not Path(given[option]).parent.exists()
+
+
+def test_a_file_without_tickers_is_one_of_its_name(run, open_page, tmp_path):
+    lines = write_prices(tmp_path / "mine.csv", tickers="X").read_text().splitlines()
+    bare = "\n".join(line.partition(",")[2] for line in lines).encode()
+    assert lines[0].startswith("Ticker,")
+    page = open_page(run, price_source="own")
+    page.file_uploader[0].set_value([("../BRK-B.csv", bare, "text/csv")]).run()
+    assert not page.exception
+    assert page.selectbox(key="ticker").value == "BRK-B"
+
+
+def test_wrong_news_give_a_message(run, open_page, tmp_path):
+    prices = write_prices(tmp_path / "mine.csv", tickers="X")
+    page = open_page(run, price_source="own")
+    page.file_uploader[0].set_value([("mine.csv", prices.read_bytes(), "text/csv")]).run()
+    page.file_uploader[1].set_value([("n.jsonl", b'{"ticker": 1}', "text/plain")]).run()
+    assert not page.exception
+    assert "your news file line 1" in told(page)
 
 
 @pytest.mark.parametrize(
