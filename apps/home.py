@@ -26,7 +26,8 @@ def _cards() -> None:
     st.markdown(t("home.about"))
     for column, (name, page) in zip(st.columns(len(PAGES)), PAGES.items(), strict=True):
         with column, st.container(border=True, height="stretch"):
-            st.subheader(t(f"{name}.title"))
+            st.image(HERE / "pictures" / f"{name}.svg", width="stretch")
+            st.subheader(t(f"{name}.title"), anchor=False)
             st.markdown(t(f"home.{name}"))
             st.page_link(page, label=t("home.open"), icon=ICONS[name])
 

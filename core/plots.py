@@ -46,8 +46,10 @@ def style(figure: go.Figure, title: str, x: str, y: str) -> go.Figure:
         yaxis_title=y,
         template="plotly_white",
         colorway=list(COLORS),
-        legend={"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0.0},  # room for many names
-        margin={"l": 60, "r": 20, "t": 60, "b": 50},
+        # Below the axis at any width: as many rows as the names need, and the plot above them.
+        legend={"orientation": "h", "yref": "container", "y": 0.0, "yanchor": "bottom", "x": 0.0},
+        margin={"l": 60, "r": 20, "t": 60, "b": 20},
+        xaxis_automargin=True,
         height=420,
     )
     return figure

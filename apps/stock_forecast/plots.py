@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from core.plots import COLORS, LINES, style
 
 BANDS = (("0.05", "0.95", "90 %"), ("0.1", "0.9", "80 %"), ("0.25", "0.75", "50 %"))
+OPACITIES = (0.2, 0.3, 0.5)  # of each band; an inner one lies on the outer ones
 
 
 def quantile_fan(
@@ -29,15 +30,14 @@ def quantile_fan(
     last_date, last_close = past["Date"].iloc[-1], float(past["Close"].iloc[-1])
     dates = [last_date, *(pd.Timestamp(item["date"]) for item in ahead)]
     figure = go.Figure()
-    for low, high, name in BANDS:
+    for (low, high, name), opacity in zip(BANDS, OPACITIES, strict=True):
         lower = [last_close, *(item["quantiles"][low] for item in ahead)]
         upper = [last_close, *(item["quantiles"][high] for item in ahead)]
         figure.add_scatter(
             x=[*dates, *reversed(dates)],
             y=[*upper, *reversed(lower)],
             fill="toself",
-            fillcolor=COLORS[0],
-            opacity=0.25,
+            fillcolor=f"rgba(0, 114, 178, {opacity})",  # COLORS[0]
             mode="lines",
             line={"width": 0},
             hoverinfo="skip",
@@ -141,7 +141,7 @@ def score_by_fold(
 
     Args:
         start: First day that each fold forecasts from.
-        scores: One a fold, by forecaster.
+        scores: One a fold, by forecaster; the first is drawn thick.
         measure: What it is.
     """
     figure = go.Figure()
@@ -151,7 +151,7 @@ def score_by_fold(
             y=values,
             name=name,
             mode="lines+markers",
-            line={**line, "width": 4 if name == "model" else 1.5},
+            line={**line, "width": 1.5 if figure.data else 4},
         )
     return style(figure, f"{measure} by fold", "first day of the fold", measure)
 

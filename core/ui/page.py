@@ -8,11 +8,19 @@ from typing import TypeVar
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.ui.texts import choose_language, literally, t
+from core.ui.texts import choose_language, literally, t, translated
 
 logger = logging.getLogger(__name__)
 ICON = str(Path(__file__).with_name("icon.png"))
 DARK_INK, LIGHT_INK = "#EEF2F5", "#1A1A1A"
+FONT = '"Source Sans", sans-serif'  # as the page's own
+FEW = 4  # names in a legend that a plot has room for; each of the rest may need a line on a phone
+LEGEND_LINE = 20  # pixels
+# Months in words would be English ones.
+DATES = [
+    {"dtickrange": [None, "M1"], "value": "%Y-%m-%d"},
+    {"dtickrange": ["M1", None], "value": "%Y-%m"},
+]
 View = TypeVar("View")
 
 
@@ -29,7 +37,7 @@ def show_page(title: str, body: Callable[[], None]) -> None:
     # A picture of our own: Streamlit would fetch the navigation's icon from outside for the tab.
     st.set_page_config(page_title=t(title), page_icon=ICON, layout="wide")
     choose_language()
-    st.title(t(title))
+    st.title(t(title), anchor=False)
     try:
         body()
     except (ValueError, OSError) as error:
@@ -76,18 +84,22 @@ def show_figure(figure: go.Figure, key: str, name: str | None = None) -> None:
         key: Of the element, unique on the page.
         name: Of the PNG file that the camera button saves; None for the key.
     """
-    figure = go.Figure(figure)
+    figure = _spoken(go.Figure(figure))
     dark = is_dark()
     ink = DARK_INK if dark else LIGHT_INK
     for trace in figure.data:
         for part in (getattr(trace, "line", None), getattr(trace, "marker", None)):
             if part is not None and part.color in ("#000000", "#1a1a1a"):
                 part.color = ink
+    more = max(0, sum(trace.showlegend is not False for trace in figure.data) - FEW)
     figure.update_layout(
         template="plotly_dark" if dark else "plotly_white",
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": ink, "size": 14},
+        font={"color": ink, "size": 14, "family": FONT},
+        title={"font": {"size": 17}, "x": 0, "pad": {"l": 4}},
+        height=figure.layout.height + more * LEGEND_LINE,
+        xaxis_tickformatstops=DATES,
     )
     st.plotly_chart(
         figure,
@@ -100,3 +112,15 @@ def show_figure(figure: go.Figure, key: str, name: str | None = None) -> None:
         },
         alt=figure.layout.title.text,
     )
+
+
+def _spoken(figure: go.Figure) -> go.Figure:
+    """A plot's words in the visitor's language."""
+    layout = figure.layout
+    for part in (layout.title, layout.xaxis.title, layout.yaxis.title):
+        if part.text:
+            part.text = translated(part.text)
+    for trace in figure.data:
+        if trace.name:
+            trace.name = translated(trace.name)
+    return figure

@@ -1,5 +1,6 @@
 """Which run a page reads, and what it shows where there is none."""
 
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -110,7 +111,8 @@ def choose_run(folder: Path, app: str, given: Path | None) -> Path | None:
 
 
 def label(run: RunInfo) -> str:
-    """A run in one line: its name, its cell, and whether it is the champion."""
+    """A run in one short line: its name and time, its cell, and whether it is the champion."""
     cell = str(run.config.get("model", {}).get("cell", ""))
     star = "★ " if run.is_champion else ""
-    return f"{star}{run.name} ({cell})" if cell else f"{star}{run.name}"
+    name = re.sub(r"^\d{4}(\d\d)(\d\d)-(\d\d)(\d\d)\d\d-(.+)", r"\5 \1-\2 \3:\4", run.name)
+    return star + name if not cell or cell in name else f"{star}{name} ({cell})"

@@ -47,6 +47,29 @@ def t(key: str, **values: Any) -> str:
     return text.format(**values) if values else text
 
 
+def translated(text: str) -> str:
+    """What a plot says, which is English, in the visitor's language; as it is where unknown.
+
+    Args:
+        text: One of the section `plots`, its places filled in.
+    """
+    spoken = language()
+    for pattern, key in _plot_texts():
+        if found := pattern.fullmatch(text):
+            return all_texts()[key][spoken].format(**found.groupdict())
+    return text
+
+
+@cache
+def _plot_texts() -> list[tuple[re.Pattern[str], str]]:
+    """The English texts of plots as patterns, with their keys."""
+    return [
+        (re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(text["en"]))), key)
+        for key, text in all_texts().items()
+        if key.startswith("plots.")
+    ]
+
+
 def literally(text: str) -> str:
     """Text from outside, so that Markdown shows it letter by letter."""
     return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])", r"\\\1", text)

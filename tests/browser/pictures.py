@@ -1,17 +1,28 @@
-"""Pictures of every page in every look, of a server that runs: look at them.
+"""Pictures of every view in every look, of a server that runs: look at them.
 
 python -m tests.browser.pictures http://localhost:8501
 """
 
 import shutil
 import sys
+from collections.abc import Collection
 from itertools import product
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 FOLDER = Path(__file__).parents[2] / "runs" / "screenshots"
-PAGES = {"home": "", "chatbot": "chatbot", "stock": "stock", "lab": "gradients"}
+VIEWS = {  # the address, and the place of the view in the page's switch
+    "home": ("", None),
+    "chatbot": ("chatbot", 0),
+    "chatbot-side": ("chatbot", 1),
+    "chatbot-data": ("chatbot", 2),
+    "stock": ("stock", 0),
+    "stock-judged": ("stock", 1),
+    "stock-data": ("stock", 2),
+    "lab": ("gradients", 0),
+    "lab-own": ("gradients", 1),
+}
 LOOKS = {
     "light": {},
     "dark": {"color_scheme": "dark"},
@@ -57,15 +68,32 @@ def take(page: Page, name: str, folder: Path = FOLDER) -> Path:
     return path
 
 
-def take_all(browser: Browser, site: str, folder: Path = FOLDER) -> list[Path]:
-    """Each page in each look; the chatbot has answered."""
+def show(page: Page, name: str) -> None:
+    """Choose a view and do there what its picture is to show."""
+    place = VIEWS[name][1]
+    if place:
+        views = page.get_by_test_id("stMain").get_by_test_id("stButtonGroup").first
+        views.get_by_role("button").or_(views.get_by_role("radio")).nth(place).click()
+    if name == "chatbot":
+        page.get_by_test_id("stChatInputTextArea").fill(QUESTION)
+        page.keyboard.press("Enter")
+        page.get_by_test_id("stFeedback").wait_for()
+        page.get_by_test_id("stMain").get_by_test_id("stBaseButton-tertiary").click()
+        page.get_by_test_id("stDialog").locator(".js-plotly-plot").wait_for()
+    if name == "lab":
+        page.get_by_test_id("stBaseButton-primary").click()
+        page.get_by_test_id("stAlert").wait_for(timeout=150_000)
+
+
+def take_all(
+    browser: Browser, site: str, looks: Collection[str] = LOOKS, folder: Path = FOLDER
+) -> list[Path]:
+    """Each view in each of the looks."""
     kept = []
-    for (name, path), look in product(PAGES.items(), LOOKS):
-        page = open_page(browser, f"{site}/{path}", look)
-        if name == "chatbot":
-            page.get_by_test_id("stChatInputTextArea").fill(QUESTION)
-            page.keyboard.press("Enter")
-            expect(page.get_by_test_id("stFeedback")).to_have_count(1, timeout=60_000)
+    for name, look in product(VIEWS, looks):
+        page = open_page(browser, f"{site}/{VIEWS[name][0]}", look)
+        settle(page)
+        show(page, name)
         kept.append(take(page, f"{name}-{look}", folder))
         page.context.close()
     return kept

@@ -53,7 +53,7 @@ def _columns() -> list[str]:
 def _offer(run: Opened, path: Path, columns: list[str], title: str, *, is_upload: bool) -> None:
     """A file's report, and what can be done with it."""
     with st.container(border=True):
-        st.subheader(title)
+        st.subheader(title, anchor=False)
         try:
             report = _report(str(path), path.stat().st_mtime, tuple(columns))
         except (OSError, ValueError) as error:

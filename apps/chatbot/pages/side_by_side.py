@@ -1,8 +1,8 @@
 """One question to the three bots of the case study: rules, vanilla RNN, LSTM with attention."""
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -23,44 +23,45 @@ def show(run: Opened) -> None:
     """The view."""
     st.caption(t("chatbot.side_by_side_about"))
     question = st.text_input(t("chatbot.question_to_all"), EXAMPLES[0], max_chars=10_000)
-    vanilla = _vanilla(run)
-    columns = st.columns(3)
-    _column(columns[0], t("chatbot.rules"), lambda: (rules_answer(question), None), question)
-    with columns[1]:
+    left, middle, right = st.columns(3)
+    with left:
+        st.subheader(t("chatbot.rules"), anchor=False)
+        _answer(lambda: (rules_answer(question), None), question)
+    with middle:
+        st.subheader(t("chatbot.vanilla"), anchor=False)
+        vanilla = _of_the_same_data(run, _is_vanilla)
         if vanilla is None:
-            st.subheader(t("chatbot.vanilla"))
             _offer_vanilla(run)
         else:
-            title = t("chatbot.vanilla")
-            opened = partial(open_run, vanilla, run.runs)  # what it raises is told in the column
-            _column(st.container(), title, lambda: _ask(opened(), question), question)
-    name = str(run.answers.run.config["model"]["cell"]).upper()
-    attention = run.answers.run.config["model"]["attention"]
-    title = t("chatbot.chosen", cell=name, attention=attention)
-    _column(columns[2], title, lambda: _ask(run, question), question)
+            _answer(lambda: _ask(open_run(vanilla, run.runs), question), question)
+    with right:
+        chosen = _of_the_same_data(run, lambda model: not _is_vanilla(model))
+        if chosen is None:
+            st.subheader(t("chatbot.attentive"), anchor=False)
+            st.info(t("chatbot.attentive_missing"))
+            return
+        opened = open_run(chosen, run.runs)
+        model = opened.answers.run.config["model"]
+        cell, attention = str(model["cell"]).upper(), model["attention"]
+        title = t("chatbot.chosen", cell=cell, attention=attention)
+        st.subheader(title, anchor=False)
+        _answer(lambda: _ask(opened, question), question)
 
 
-def _column(
-    place: "st.delta_generator.DeltaGenerator",
-    title: str,
-    ask: Callable[[], tuple[str, float | None]],
-    question: str,
-) -> None:
-    """One bot's answer."""
-    with place:
-        st.subheader(title)
-        if not question.strip():
-            st.caption(t("chatbot.ask_something"))
-            return
-        try:
-            text, confidence = ask()
-        except (OSError, ValueError) as error:
-            show_error(error)
-            return
-        with st.container(border=True):
-            st.text(text)
-        if confidence is not None:
-            st.caption(t("chatbot.sure", percent=f"{100 * confidence:.0f}"))
+def _answer(ask: Callable[[], tuple[str, float | None]], question: str) -> None:
+    """What one bot says, or why it cannot."""
+    if not question.strip():
+        st.caption(t("chatbot.ask_something"))
+        return
+    try:
+        text, confidence = ask()
+    except (OSError, ValueError) as error:
+        show_error(error)
+        return
+    with st.container(border=True):
+        st.text(text)
+    if confidence is not None:
+        st.caption(t("chatbot.sure", percent=f"{100 * confidence:.0f}"))
 
 
 def _ask(run: Opened, question: str) -> tuple[str, float]:
@@ -70,13 +71,17 @@ def _ask(run: Opened, question: str) -> tuple[str, float]:
     return reply.text, reply.confidence
 
 
-def _vanilla(run: Opened) -> Path | None:
-    """A vanilla RNN that was trained on the same data, the newest."""
+def _is_vanilla(model: Mapping[str, Any]) -> bool:
+    return model.get("cell") == "rnn" and model.get("attention") == "none"
+
+
+def _of_the_same_data(run: Opened, is_wanted: Callable[[Mapping[str, Any]], bool]) -> Path | None:
+    """The chosen run where it is of the wanted kind, else the newest one that saw its data."""
+    if is_wanted(run.answers.run.config["model"]):
+        return run.path
     source = run.answers.run.manifest["source_sha256"]
     for other in finished_runs(run.runs, "chatbot"):
-        model = other.config.get("model", {})
-        is_vanilla = model.get("cell") == "rnn" and model.get("attention") == "none"
-        if is_vanilla and other.source_sha256 == source and other.path != run.path:
+        if other.source_sha256 == source and is_wanted(other.config.get("model", {})):
             return other.path
     return None
 

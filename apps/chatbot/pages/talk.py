@@ -207,11 +207,11 @@ def _behind(run: Opened, conversation: Conversation, number: int, is_last: bool)
         )
     with st.container(horizontal=True, vertical_alignment="center"):
         thumb = st.feedback("thumbs", key=f"thumb {key}")
-        wants_more = st.toggle(t("chatbot.look_behind"), key=f"behind {key}")
+        looks = st.button(t("chatbot.look_behind"), key=f"behind {key}", type="tertiary")
     if thumb is not None:
         _keep_thumb(run, conversation, number, is_liked=thumb == 1)
-    if wants_more:
-        _details(result, key)
+    if looks:
+        st.dialog(t("chatbot.look_behind"), width="large")(_details)(result, key)
 
 
 def _open(key: str) -> None:

@@ -11,7 +11,6 @@ from core.ui.page import show_figure
 from core.ui.texts import t
 
 Result = Mapping[str, Any]
-LEGEND_LINE = 22  # pixels
 
 
 def outcome(result: Result) -> None:
@@ -40,22 +39,12 @@ def pictures(results: Mapping[str, Result], key: str, newest: str) -> None:
     """
     left, right = st.columns(2)
     with left:
-        show_figure(_roomy(_lags(results)), f"{key} lags")
-        show_figure(_roomy(_norms(results)), f"{key} norms")
+        show_figure(_lags(results), f"{key} lags")
+        show_figure(_norms(results), f"{key} norms")
     with right:
-        show_figure(_roomy(_scores(results)), f"{key} scores")
+        show_figure(_scores(results), f"{key} scores")
         if newest in results:
-            show_figure(_roomy(_saturation(results[newest])), f"{key} saturation")
-
-
-def _roomy(figure: go.Figure) -> go.Figure:
-    """Room for the legend, a line an entry, below the axis."""
-    room = 70 + LEGEND_LINE * len(figure.data)
-    return figure.update_layout(
-        legend={"yref": "container", "y": 0, "yanchor": "bottom", "orientation": "v"},
-        margin={"b": room},
-        height=300 + room,
-    )
+            show_figure(_saturation(results[newest]), f"{key} saturation")
 
 
 def _lags(results: Mapping[str, Result]) -> go.Figure:

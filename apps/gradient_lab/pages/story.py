@@ -15,7 +15,8 @@ def show() -> None:
     place = int(st.session_state.setdefault("story step", 0))
     name = names[place]
     st.caption(t("lab.story_about"))
-    st.subheader(t("lab.story_heading", number=place + 1, heading=t(f"lab.{name}_heading")))
+    heading = t(f"lab.{name}_heading")
+    st.subheader(t("lab.story_heading", number=place + 1, heading=heading), anchor=False)
     st.markdown(t(f"lab.{name}_text"))
     busy = running.own_running()
     back, train, onward = st.columns(3)

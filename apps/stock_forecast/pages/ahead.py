@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
+from streamlit.column_config import NumberColumn
 
 from apps.stock_forecast.as_of import classical_forecasts, forecast_rows, known_on
 from apps.stock_forecast.baselines import BASELINES
@@ -92,7 +93,11 @@ def _forecast(run: Opened, table: pd.DataFrame) -> None:
             t("stock.as_of"), first, last, last, help=t("stock.as_of_help"), key=f"day {ticker}"
         )
     chosen = st.multiselect(
-        t("stock.beside"), BASELINES, format_func=_model_name, key="beside the fan"
+        t("stock.beside"),
+        BASELINES,
+        format_func=_model_name,
+        placeholder=t("stock.beside_none"),
+        key="beside the fan",
     )
     day = days[days <= pd.Timestamp(asked)].iloc[-1]
     known = known_on(table, day)
@@ -156,14 +161,15 @@ def _table(result: dict[str, Any], ticker: str) -> None:
             {
                 t("stock.column_days"): row["horizon"],
                 t("stock.column_date"): row["date"],
-                t("stock.column_median"): round(row["q0.5"], 2),
-                t("stock.column_50"): f"{row['q0.25']:.2f} to {row['q0.75']:.2f}",
-                t("stock.column_80"): f"{row['q0.1']:.2f} to {row['q0.9']:.2f}",
-                t("stock.column_90"): f"{row['q0.05']:.2f} to {row['q0.95']:.2f}",
+                t("stock.column_median"): row["q0.5"],
+                t("stock.column_50"): f"{row['q0.25']:.2f} \u2013 {row['q0.75']:.2f}",
+                t("stock.column_80"): f"{row['q0.1']:.2f} \u2013 {row['q0.9']:.2f}",
+                t("stock.column_90"): f"{row['q0.05']:.2f} \u2013 {row['q0.95']:.2f}",
             }
             for row in rows
         ],
         hide_index=True,
+        column_config={t("stock.column_median"): NumberColumn(format="%.2f")},
     )
     st.download_button(
         t("stock.csv"),

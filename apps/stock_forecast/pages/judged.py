@@ -1,10 +1,13 @@
 """How good the ranges were: the run's own test part, and the walk forward."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from statistics import mean
+from typing import Any, TypeVar
 
 import streamlit as st
+from streamlit.column_config import NumberColumn
 
 from apps.stock_forecast.pages.opened import Opened
 from apps.stock_forecast.pages.opened import judged as judged_run
@@ -15,10 +18,12 @@ from core.ui.page import show_figure
 from core.ui.texts import literally, t
 from core.ui.training import is_training, new_run_name, start_training
 
+Value = TypeVar("Value")
+
 
 def show(run: Opened) -> None:
     """The view."""
-    st.subheader(t("stock.test_part"))
+    st.subheader(t("stock.test_part"), anchor=False)
     st.caption(t("stock.test_part_about"))
     with st.spinner(t("stock.judging")):
         found = judged_run(run.path)
@@ -27,10 +32,9 @@ def show(run: Opened) -> None:
     horizon = st.segmented_control(
         t("stock.horizon"), horizons, default=horizons[0], key="horizon of the calibration"
     )
-    figure = reliability(LEVELS, found.below[horizon or horizons[0]], prefix="")
+    figure = reliability(LEVELS, _named(found.below[horizon or horizons[0]]), prefix="")
     show_figure(figure, "calibration")
-    everybody = {"model": found.scores, **found.scores["baselines"]}
-    covered = {name: scores["coverage_80"] for name, scores in everybody.items()}
+    covered = _covered(found.scores)
     show_figure(coverage_bars(covered, 0.8, t("stock.by_model")), "coverage")
     st.divider()
     _walk(run)
@@ -45,23 +49,25 @@ def _scores(scores: dict[str, Any]) -> None:
             {
                 t("stock.column_model"): t(f"stock.model_{name}"),
                 **{
-                    t("stock.column_crps", days=horizon): round(own["crps"][horizon] / value, 3)
+                    t("stock.column_crps", days=horizon): own["crps"][horizon] / value
                     for horizon, value in naive.items()
                 },
-                t("stock.column_coverage"): round(
-                    100 * sum(own["coverage_80"].values()) / len(own["coverage_80"]), 1
-                ),
+                t("stock.column_coverage"): 100 * mean(own["coverage_80"].values()),
             }
             for name, own in everybody.items()
         ],
         hide_index=True,
+        column_config={
+            **{t("stock.column_crps", days=h): NumberColumn(format="%.3f") for h in naive},
+            t("stock.column_coverage"): NumberColumn(format="%.1f"),
+        },
     )
     st.caption(t("stock.crps_about"))
 
 
 def _walk(run: Opened) -> None:
     """The newest walk forward, and a button for another."""
-    st.subheader(t("stock.backtest"))
+    st.subheader(t("stock.backtest"), anchor=False)
     st.caption(t("stock.backtest_about"))
     data = str(run.forecaster.run.config["data"])
     can_read = data == "sample" or data.startswith("yahoo:") or Path(data).exists()
@@ -79,9 +85,8 @@ def _walk(run: Opened) -> None:
         name: [fold["crps_relative"][name] for fold in folds] for name in folds[0]["crps_relative"]
     }
     start = [fold["test_start"] for fold in folds]
-    show_figure(score_by_fold(start, scores, t("stock.crps_relative")), "folds")
-    everybody = {"model": result, **result["baselines"]}
-    covered = {name: found["coverage_80"] for name, found in everybody.items()}
+    show_figure(score_by_fold(start, _named(scores), t("stock.crps_relative")), "folds")
+    covered = _covered(result)
     show_figure(coverage_bars(covered, 0.8, t("stock.by_model")), "walked coverage")
     _tests(result)
     _portfolio(result["portfolio"])
@@ -95,6 +100,17 @@ def _walk(run: Opened) -> None:
             icon=":material/download:",
             on_click="ignore",
         )
+
+
+def _covered(scores: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """How often the 80 % range of each forecaster held, by horizon."""
+    everybody = {"model": scores, **scores["baselines"]}
+    return _named({name: found["coverage_80"] for name, found in everybody.items()})
+
+
+def _named(by_model: Mapping[str, Value]) -> dict[str, Value]:
+    """The forecasters' names as people say them."""
+    return {t(f"stock.model_{name}"): value for name, value in by_model.items()}
 
 
 def _tests(result: dict[str, Any]) -> None:

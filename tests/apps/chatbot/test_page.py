@@ -84,6 +84,19 @@ def test_an_older_reply_keeps_what_is_behind_it_until_asked(run, open_page):
     assert len(page.feedback) == 2
 
 
+def test_what_a_reply_looked_at_is_shown_in_a_window(run, open_page):
+    hand_nothing_over(run)
+    page = open_page(run)
+    page.chat_input[0].set_value("where is my lamp").run()
+    assert not page.get("plotly_chart")
+    next(button for button in page.button if button.label == "What it looked at").click().run()
+    assert not page.exception
+    [chart] = page.get("plotly_chart")
+    [heat_map] = json.loads(chart.proto.spec)["data"]
+    assert [word.split()[1] for word in heat_map["x"]][1:] == ["where", "is", "my", "lamp"]
+    assert "Similar past conversations" in told(page)
+
+
 def test_an_older_reply_that_was_handed_over_says_so_still(run, open_page):
     page = open_page(run)
     page.chat_input[0].set_value("qzx vvk wjj").run()
@@ -171,6 +184,16 @@ def test_side_by_side_asks_the_vanilla_rnn_of_the_same_data(chat, run, open_page
     assert not page.error
     assert len(page.text) == 3
     assert not any(button.label == "Train it" for button in page.button)
+    answers = [text.value for text in page.text]
+
+    page = open_page(other, chatbot_view="side_by_side")  # the vanilla RNN itself is chosen
+    page.text_input[0].set_value("where is my lamp, order 402-7781923-1120034").run()
+    assert [text.value for text in page.text] == answers
+    assert [header.value for header in page.subheader][2].startswith("LSTM")
+
+    shutil.rmtree(run)
+    page.run()
+    assert "No other network was trained" in told(page)
 
 
 def test_an_upload_is_reported_and_trained_on(chat, run, open_page):

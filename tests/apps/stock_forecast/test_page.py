@@ -1,6 +1,7 @@
 """The forecaster's page, driven as Streamlit runs it."""
 
 import json
+import re
 import shutil
 from datetime import date
 from pathlib import Path
@@ -223,6 +224,31 @@ def test_a_spoilt_run_gives_a_message(open_page, tmp_path):
     page = open_page(run)
     assert not page.exception
     assert "run format None" in told(page)
+
+
+@pytest.mark.parametrize("view", ["ahead", "judged"])
+def test_plots_speak_korean_too(view, stocks, run, open_page):
+    if view == "judged":
+        from apps.stock_forecast.backtest import backtest
+        from core.cli import call
+        from tests.conftest import TINY_PRICES
+
+        words = ["--data", str(stocks.data), "--run", str(run.parent / "walk"), "--refit=40"]
+        call(backtest, [*words, *TINY_PRICES], "backtest")
+    page = open_page(run, language_switch="ko", stock_view=view)
+    if view == "ahead":
+        page.slider[0].set_value(date(2015, 6, 5)).run()
+        page.multiselect(key="beside the fan").select("har").run()
+    charts = page.get("plotly_chart")
+    assert len(charts) == (1 if view == "ahead" else 4)
+    names = {"EWMA", "ETS", "GARCH(1,1)-t"}  # are the same in every language
+    for chart in charts:
+        figure = json.loads(chart.proto.spec)
+        layout = figure["layout"]
+        said = [layout[part]["title"]["text"] for part in ("xaxis", "yaxis")]
+        said += [layout["title"]["text"], *(trace["name"] for trace in figure["data"])]
+        said = {text for text in said if text not in names}
+        assert {text for text in said if not re.search("[가-힣]", text)} == set()
 
 
 def test_korean_is_spoken_where_it_was_chosen(run, open_page):

@@ -21,6 +21,7 @@ PATTERNS = [
     r"lab\.(rnn|clipping|lstm|gru|attention)_(heading|text|short)",
     r"lab\.task_\w+",
     r"(chatbot|stock)\.(first_start|training)",
+    r"plots\.\w+",  # found by what a plot says: `translated`
     r"(chatbot|stock|lab)\.(title|talk|side_by_side|own_data|ahead|judged|story|own)",
 ]
 
