@@ -34,6 +34,7 @@ def open_page(
     *,
     host: str = HOST,
     preload: Sequence[str] = (),
+    is_alone: bool = True,
 ) -> None:
     """Serve a page until Ctrl-C.
 
@@ -43,6 +44,8 @@ def open_page(
         arguments: For the script.
         host: Address to listen on; the default is reached from this machine alone.
         preload: Modules that are slow to import and are so before the address is printed.
+        is_alone: Whether it leads to no other page. Streamlit takes each module of a folder
+            `pages` beside a script for one.
 
     Raises:
         ValueError: A port out of range, or taken.
@@ -57,6 +60,7 @@ def open_page(
         "browser.gatherUsageStats": "false",
         # It would walk through all of torch after every script; Python collects by itself.
         "runner.postScriptGC": "false",
+        "client.showSidebarNavigation": str(not is_alone).lower(),
         "client.toolbarMode": "viewer",
         "client.showErrorDetails": "none",  # the traceback goes to the terminal
         **{f"theme.light.{name}": value for name, value in LIGHT.items()},
@@ -92,7 +96,7 @@ def main() -> None:
     parser.add_argument("--preload", default="", help="modules to import first, with commas")
     given = parser.parse_args()
     preload = [name for name in given.preload.split(",") if name]
-    open_page(given.page, given.port, [], host=given.host, preload=preload)
+    open_page(given.page, given.port, [], host=given.host, preload=preload, is_alone=False)
 
 
 if __name__ == "__main__":

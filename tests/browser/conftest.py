@@ -20,6 +20,7 @@ from tests.conftest import hand_nothing_over, rewrite
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 PRELOAD = "apps.chatbot.answers,apps.stock_forecast.as_of,apps.gradient_lab.live"
+HOME = ("core.demo", str(ROOT / "apps" / "home.py"), f"--preload={PRELOAD}")
 STARTS = 90.0  # seconds that a server may take to start on a busy machine
 
 
@@ -39,17 +40,16 @@ def chromium():
 class Server:
     """The demo's server in a folder of its own."""
 
-    def __init__(self, folder: Path, page: str = "apps/home.py"):
+    def __init__(self, folder: Path, words: tuple[str, ...] = HOME):
         self.folder = folder
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://localhost:{self.port}"
-        words = ["-m", "core.demo", str(ROOT / page), f"--port={self.port}"]
         folder.mkdir(parents=True, exist_ok=True)
         self.log = (folder / "server.log").open("w")
         self.process = subprocess.Popen(
-            [sys.executable, *words, f"--preload={PRELOAD}"],
+            [sys.executable, "-m", *words, f"--port={self.port}"],
             cwd=folder,
             env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
             stdout=self.log,
@@ -76,11 +76,11 @@ class Server:
 
 @pytest.fixture
 def serve(tmp_path):
-    """Start a server in an empty folder, or in one with the given runs."""
+    """Start a server in a folder that is empty or holds the runs that a test put there."""
     started = []
 
-    def start(folder: Path | None = None) -> Server:
-        started.append(Server(folder or tmp_path / "site"))
+    def start(words: tuple[str, ...] = HOME) -> Server:
+        started.append(Server(tmp_path / "site", words))
         return started[-1]
 
     yield start

@@ -48,6 +48,8 @@ def settle(page: Page) -> None:
     page.locator("h1").wait_for()
     expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=60_000)
     expect(page.get_by_test_id("stSkeleton")).to_have_count(0, timeout=60_000)
+    expect(page.get_by_test_id("stAlertContentError")).to_have_count(0)
+    expect(page.get_by_test_id("stException")).to_have_count(0)
     page.wait_for_timeout(1_000)
 
 
@@ -79,7 +81,7 @@ def show(page: Page, name: str) -> None:
         page.keyboard.press("Enter")
         page.get_by_test_id("stFeedback").wait_for()
         page.get_by_test_id("stMain").get_by_test_id("stBaseButton-tertiary").click()
-        page.get_by_test_id("stDialog").locator(".js-plotly-plot").wait_for()
+        page.get_by_test_id("stDialog").get_by_test_id("stDataFrame").wait_for()
     if name == "lab":
         page.get_by_test_id("stBaseButton-primary").click()
         page.get_by_test_id("stAlert").wait_for(timeout=150_000)

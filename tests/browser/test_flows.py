@@ -2,12 +2,14 @@
 
 import re
 import shutil
+from contextlib import closing
 
 import pytest
 from playwright.sync_api import expect
 
 from core import jobs
-from tests.browser.conftest import put_run
+from tests.browser import pictures
+from tests.browser.conftest import Server, put_run
 from tests.conftest import write_dialogues
 
 PHONE = {"viewport": {"width": 400, "height": 800}}
@@ -248,6 +250,45 @@ def test_a_run_deleted_while_open_gives_a_message(chat, serve, visit, tmp_path):
     shutil.rmtree(run)
     ask(page, "where is my lamp")
     expect(page.get_by_text("Nothing is trained yet")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("app", "heading", "part"),
+    [
+        ("chatbot", "Customer support", "stChatInputTextArea"),
+        ("stock_forecast", "Price ranges", "stPlotlyChart"),
+        ("gradient_lab", "Gradient lab", "stBaseButton-primary"),
+    ],
+)
+def test_each_front_end_opens_alone(app, heading, part, site, visit):
+    words = () if app == "gradient_lab" else (f"--run=runs/{app}/first",)
+    with closing(Server(site.folder, (f"apps.{app}", "demo", *words))) as server:
+        page = visit(server.url)
+        expect(page.locator("h1")).to_have_text(heading)
+        expect(page.get_by_test_id(part)).to_be_visible()
+        expect(page.get_by_test_id("stSidebarNav")).to_have_count(0)
+
+
+def test_a_forecast_is_downloaded_as_a_table_and_as_a_picture(site, visit):
+    page = visit(f"{site.url}/stock")
+    with page.expect_download() as coming:
+        page.get_by_role("button", name="Download the forecasts").click()
+    lines = coming.value.path().read_text().splitlines()
+    assert lines[0].startswith("ticker,as_of,horizon,date,q0.05")
+    assert [line.split(",")[2] for line in lines[1:]] == ["1", "5"]
+    plot = page.locator(".st-key-fan .js-plotly-plot")
+    plot.hover()
+    with page.expect_download() as coming:
+        plot.locator("[data-title*='png' i]").click()
+    assert re.fullmatch(r"A-\d{4}-\d\d-\d\d\.png", coming.value.suggested_filename)
+    assert coming.value.path().read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_pictures_of_every_view_are_kept_and_none_shows_an_error(site, chromium):
+    kept = pictures.take_all(chromium, site.url, looks=("light", "dark"))
+    assert {path.stem.rpartition("-")[0] for path in kept} == set(pictures.VIEWS)
+    assert all(path.stat().st_size > 10_000 for path in kept)
 
 
 def test_the_overview_leads_to_each_page(site, visit):
