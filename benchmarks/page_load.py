@@ -26,6 +26,8 @@ from core.progress import progress
 
 ROOT = Path(__file__).parents[1]
 NAME = "page_load"
+# As in the Makefile.
+PRELOAD = "apps.chatbot.answers,apps.stock_forecast.as_of,apps.stock_forecast.plots,apps.gradient_lab.live"
 VISITORS = 20
 EVERY = 10.0  # seconds between two messages of a visitor
 LASTS = 120.0  # seconds
@@ -74,9 +76,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "runs" / "chatbot"
         shutil.copytree(given.run.resolve(), place / "measured")
-        server, url = serve(Path(folder))
+        server, site = serve(Path(folder))
         try:
-            row = measure(url, given.visitors, given.seconds)
+            row = measure(f"{site}/chatbot", given.visitors, given.seconds)
         finally:
             server.terminate()
             server.wait(20)
@@ -86,11 +88,11 @@ def main() -> None:
 
 
 def serve(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """Start the demo, as `make demo` does, with the runs of a folder."""
+    """Start the demo, as `make demo` does, with the runs of a folder; gives its address too."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    words = [str(ROOT / "apps" / "home.py"), f"--port={port}", "--preload=apps.chatbot.answers"]
+    words = [str(ROOT / "apps" / "home.py"), f"--port={port}", f"--preload={PRELOAD}"]
     server = subprocess.Popen(
         [sys.executable, "-m", "core.demo", *words],
         cwd=folder,
@@ -106,7 +108,7 @@ def serve(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
                 raise SystemExit("the server did not start") from None
             time.sleep(0.2)
         else:
-            return server, f"{url}/chatbot"
+            return server, url
 
 
 def measure(url: str, visitors: int, lasts: float) -> dict[str, float | int | str]:

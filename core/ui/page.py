@@ -97,7 +97,9 @@ def show_figure(figure: go.Figure, key: str, name: str | None = None) -> None:
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"color": ink, "size": 14, "family": FONT},
-        title={"font": {"size": 17}, "x": 0, "pad": {"l": 4}},
+        title={"font": {"size": 18}, "x": 0, "pad": {"l": 4}},
+        xaxis_title_font_size=14,
+        yaxis_title_font_size=14,
         height=figure.layout.height + more * LEGEND_LINE,
         xaxis_tickformatstops=DATES,
     )

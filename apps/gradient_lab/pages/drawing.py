@@ -8,9 +8,10 @@ import streamlit as st
 
 from core.plots import LINES, NamedCurve, lag_curves, style
 from core.ui.page import show_figure
-from core.ui.texts import t
+from core.ui.texts import t, translated
 
 Result = Mapping[str, Any]
+TICKS = "D2"  # 1, 2 and 5 of each power of ten
 
 
 def outcome(result: Result) -> None:
@@ -18,7 +19,7 @@ def outcome(result: Result) -> None:
     if "score" not in result:
         st.info(t("lab.stopped", steps=result["steps"]))
         return
-    known = {"steps": result["steps"], "metric": result["metric"]}
+    known = {"steps": result["steps"], "metric": translated(result["metric"])}
     if result["score"] is None:
         st.error(t("lab.diverged", **known))
         return
@@ -76,13 +77,13 @@ def _scores(results: Mapping[str, Result]) -> go.Figure:
         line={"dash": "dot", "color": "#808080"},
     )
     if first["experiment"]["task"] != "temporal_order":
-        figure.update_yaxes(type="log", exponentformat="power")
-    return style(figure, t("lab.score"), t("lab.optimiser_step"), first["metric"])
+        figure.update_yaxes(type="log", exponentformat="power", dtick=TICKS)
+    return style(figure, t("lab.score"), t("lab.optimiser_step"), translated(first["metric"]))
 
 
 def _norms(results: Mapping[str, Result]) -> go.Figure:
     figure = _series({name: result["norms"] for name, result in results.items()})
-    figure.update_yaxes(type="log", exponentformat="power")
+    figure.update_yaxes(type="log", exponentformat="power", dtick=TICKS)
     return style(figure, t("lab.norm"), t("lab.optimiser_step"), t("lab.l2_norm"))
 
 
