@@ -27,7 +27,15 @@ from core.progress import progress
 ROOT = Path(__file__).parents[1]
 NAME = "page_load"
 # As in the Makefile.
-PRELOAD = "apps.chatbot.answers,apps.stock_forecast.as_of,apps.stock_forecast.plots,apps.gradient_lab.live"
+PRELOAD = ",".join(
+    f"apps.{name}"
+    for name in (
+        "chatbot.answers",
+        "stock_forecast.as_of",
+        "stock_forecast.plots",
+        "gradient_lab.live",
+    )
+)
 VISITORS = 20
 EVERY = 10.0  # seconds between two messages of a visitor
 LASTS = 120.0  # seconds
