@@ -15,6 +15,8 @@ logger = logging.getLogger(__name__)
 
 PRICE_COLUMNS = ("Open", "High", "Low", "Close", "Adj Close")
 NUMBER_COLUMNS = (*PRICE_COLUMNS, "Volume")
+FIRST_DAY = pd.Timestamp("1800-01-01")  # no exchange has daily prices of before
+HIGHEST = 1e12
 ROWS_A_WEEK = 3  # fewer, in the median of the weeks that have any, are not daily prices
 LEAST_WEEKS = 4  # that it takes to tell
 LEAST_FLAT = 60  # rows without any move, after which a price counts as flat
@@ -33,7 +35,9 @@ def first_row(is_bad: pd.Series) -> int | None:
 
 
 def check_values(frame: pd.DataFrame, location: Location) -> None:
-    """Refuse prices of zero or below, a high below the low, negative volumes and repeated dates.
+    """Refuse what no price can be, a high below the low, negative volumes and repeated dates.
+
+    A price lies above 0 and up to `HIGHEST`, a date not before `FIRST_DAY`.
 
     Args:
         frame: The table of `data.prices.load_prices`, in any order.
@@ -49,6 +53,11 @@ def check_values(frame: pd.DataFrame, location: Location) -> None:
         if (row := first_row(bad)) is not None:
             rule = "must not be negative" if is_volume else "must be above 0"
             wrong.append((row, f"{column} {frame[column][row]:g} {rule}; correct or remove it"))
+    if (row := first_row(frame["Date"] < FIRST_DAY)) is not None:
+        day = frame["Date"][row].date()
+        wrong.append((row, f"date {day} lies before {FIRST_DAY.date()}; correct or remove it"))
+    if (row := first_row(frame[list(PRICE_COLUMNS)].max(axis=1) > HIGHEST)) is not None:
+        wrong.append((row, f"a price above {HIGHEST:g} is none; correct or remove it"))
     if (row := first_row(frame["High"] < frame["Low"])) is not None:
         high, low = frame["High"][row], frame["Low"][row]
         wrong.append((row, f"High {high:g} is below Low {low:g}; correct or remove it"))

@@ -29,6 +29,7 @@ ISO_DATE = re.compile(
     r"^(\d{4}-\d{2}-\d{2})(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?$"
 )
 DAYTIME = re.compile(r"[T ](?!00:00(?::00(?:\.0+)?)?(?:$|[Z+-]))")  # a zone alone shifts no day
+CITED = 40  # letters of a wrong cell that a message shows
 EXAMPLE_HEADER = "Date,Open,High,Low,Close,Adj Close,Volume"
 
 
@@ -165,6 +166,11 @@ def _read_text_table(path: Path) -> pd.DataFrame:
         raise ValueError(f"{path} is not a whole gzip file; compress it again") from None
 
 
+def _cited(cell: str) -> str:
+    """A cell as a message cites it."""
+    return repr(cell if len(cell) <= CITED else cell[:CITED] + "…")
+
+
 def _canonical(column: str) -> str:
     known = {name.lower(): name for name in COLUMNS}
     return known.get(str(column).strip().lower().replace("_", " "), str(column))
@@ -177,12 +183,12 @@ def _parse(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     parsed["Date"] = pd.to_datetime(dates, format="%Y-%m-%d", errors="coerce")
     wrong: list[tuple[int, str]] = []
     if (row := first_row(parsed["Date"].isna())) is not None:
-        wrong.append((row, f"Date {table['Date'][row]!r} is no date; write it as YYYY-MM-DD"))
+        wrong.append((row, f"Date {_cited(table['Date'][row])} is no date; write it as YYYY-MM-DD"))
     for column in NUMBER_COLUMNS:
         parsed[column] = pd.to_numeric(table[column], errors="coerce").astype(float)
         if (row := first_row(~np.isfinite(parsed[column]))) is not None:
-            text = table[column][row]
-            wrong.append((row, f"{column} {text!r} is no number; write it like 1234.5"))
+            text = _cited(table[column][row])
+            wrong.append((row, f"{column} {text} is no number; write it like 1234.5"))
     if (row := first_row(table["Date"].str.contains(DAYTIME))) is not None:
         logger.warning(
             "%s: dates carry a time, first line %d: %s; the day as written is taken",

@@ -21,6 +21,7 @@ DATES = [
     {"dtickrange": [None, "M1"], "value": "%Y-%m-%d"},
     {"dtickrange": ["M1", None], "value": "%Y-%m"},
 ]
+LONGEST_ERROR = 600  # letters of an error that are shown
 View = TypeVar("View")
 
 
@@ -66,9 +67,30 @@ def choose_view(section: str, views: Mapping[str, View]) -> View:
     return views[chosen or names[0]]
 
 
-def show_error(error: Exception) -> None:
-    """Tell an error in its own words, which may cite a file: as text alone."""
-    st.error(literally(" ".join(str(error).split())))
+def show_error(error: Exception, names: Mapping[Path, str] | None = None) -> None:
+    """Tell an error in its own words, which may cite a file: as text alone.
+
+    Args:
+        error: What was raised.
+        names: What visitors call the files on the disk that it may name.
+    """
+    st.error(literally(error_words(error, names)))
+
+
+def error_words(error: Exception, names: Mapping[Path, str] | None = None) -> str:
+    """What an error says to a visitor, who cannot mend the server's disk."""
+    if isinstance(error, OSError) and error.errno is not None:
+        file = Path(str(error.filename or "")).name
+        return t("common.system_error", file=file, reason=error.strerror)
+    words = " ".join(str(error).split())
+    for path, name in (names or {}).items():
+        words = words.replace(str(path), name)
+    return t("common.detail", detail=shortened(words, LONGEST_ERROR))
+
+
+def shortened(text: str, letters: int) -> str:
+    """Its beginning, where it is longer."""
+    return text if len(text) <= letters else text[:letters] + "…"
 
 
 def is_dark() -> bool:

@@ -10,8 +10,9 @@ import streamlit as st
 
 from core.run_list import RunInfo, finished_runs
 from core.ui.page import choose_view, show_error
-from core.ui.texts import t
+from core.ui.texts import literally, t
 from core.ui.training import new_run_name, start_training, training_words, watch_training
+from core.ui.uploads import forget_old
 
 Opened = TypeVar("Opened")
 
@@ -51,6 +52,7 @@ def show_runs(
     """
     given = Path(sys.argv[1]) if len(sys.argv) > 1 else None
     runs = Path("runs") / app if given is None else given.parent
+    forget_old(runs)
     is_training = watch_training(runs)
     path = choose_run(runs, app, given)
     if path is None:
@@ -64,7 +66,7 @@ def show_runs(
     try:
         opened = open_run(path, runs)
     except (OSError, ValueError) as error:
-        show_error(error)
+        show_error(error, {path: path.name})
         st.info(t("common.choose_another"))
         return
     view(opened)
@@ -98,6 +100,9 @@ def choose_run(folder: Path, app: str, given: Path | None) -> Path | None:
     if given is not None:
         first = given.resolve()
         names = {first: names.get(first, given.name), **names}
+    chosen = st.session_state.get("run")
+    if chosen is not None and chosen not in names:
+        st.warning(t("common.run_left", run=literally(chosen.name)))
     if not names:
         return None
     wanted = st.session_state.pop("wanted run", None)

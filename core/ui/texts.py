@@ -26,9 +26,11 @@ def all_texts() -> dict[str, dict[Language, str]]:
 
 
 def language() -> Language:
-    """What the visitor chose, else the address's `?lang=`, else the browser's, else English."""
-    chosen = st.session_state.get("language") or st.query_params.get("lang")
+    """What the address says (`?lang=ko`) or the visitor chose, else the browser's, else English."""
+    chosen = st.query_params.get("lang")
     if chosen in LANGUAGES:
+        st.session_state["language"] = chosen  # the address of the next page does not have it
+    if (chosen := st.session_state.get("language")) in LANGUAGES:
         return chosen
     return "ko" if (st.context.locale or "").lower().startswith("ko") else "en"
 
@@ -87,4 +89,5 @@ def choose_language() -> None:
         )
     if chosen is not None and chosen != language():
         st.session_state["language"] = chosen
+        st.query_params["lang"] = chosen  # which a reload finds again
         st.rerun()

@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from core import jobs
+from core.ui.page import LONGEST_ERROR, shortened
 from core.ui.texts import literally, t
 
 POLL = 1.0  # seconds between two looks
@@ -47,8 +48,15 @@ def new_run_name(word: str) -> str:
 
 
 def is_training(runs: Path) -> bool:
-    """Whether one of the app's trainings is running."""
-    return jobs.is_running(job_folder(runs))
+    """Whether one of the app's trainings is running.
+
+    Where it was started after `watch_training` had looked, by another visitor, the page is drawn
+    again, with its progress.
+    """
+    running = jobs.is_running(job_folder(runs))
+    if running and not st.session_state.get("training shown"):
+        st.rerun()
+    return running
 
 
 def last_result(runs: Path) -> Any:
@@ -61,7 +69,7 @@ def show_last_decision(runs: Path) -> None:
     result = last_result(runs)
     if isinstance(result, dict) and "promoted" in result:
         key = "common.promoted" if result["promoted"] else "common.not_promoted"
-        st.info(t(key) + " " + literally(str(result["reason"])))
+        st.info(t(key) + " " + literally(t("common.reason", reason=result["reason"])))
 
 
 def watch_training(runs: Path) -> bool:
@@ -76,13 +84,16 @@ def watch_training(runs: Path) -> bool:
     folder = job_folder(runs)
     if st.session_state.pop("busy", False):
         st.warning(t("common.already_training"))
-    if jobs.is_running(folder):
+    running = jobs.is_running(folder)
+    st.session_state["training shown"] = running
+    if running:
         _panel(folder)
         return True
     ended = jobs.status(folder)
     match ended.state:
         case "failed":
-            st.error(t("common.training_failed") + " " + literally(ended.message))
+            detail = t("common.detail", detail=shortened(ended.message, LONGEST_ERROR))
+            st.error(t("common.training_failed") + " " + literally(detail))
         case "cancelled":
             st.info(t("common.training_cancelled"))
         case "done":

@@ -23,7 +23,7 @@ def kept_upload(runs: Path, upload: Any, endings: Sequence[str], kind: str) -> P
     Args:
         runs: The app's runs, among which uploads are kept.
         upload: What `st.file_uploader` gave.
-        endings: Of the names that are known, such as `csv.gz`; any other file gets the first.
+        endings: Of the names that are known, such as `csv.gz`; a file without any gets the first.
         kind: What is in it.
 
     Returns:
@@ -37,7 +37,6 @@ def kept_upload(runs: Path, upload: Any, endings: Sequence[str], kind: str) -> P
         return None
     if known is not None:
         shutil.rmtree(known[1].parent, ignore_errors=True)
-    _forget_old(runs / FOLDER)
     folder = runs / FOLDER / uuid.uuid4().hex
     folder.mkdir(parents=True, mode=0o700)
     path = folder / _safe_name(str(upload.name), endings)
@@ -55,14 +54,17 @@ def _safe_name(name: str, endings: Sequence[str]) -> str:
     """The visitor's name, which may name a ticker, with nothing in it that a path would read."""
     name = re.split(r"[/\\]", name)[-1]
     fitting = [ending for ending in endings if name.lower().endswith(f".{ending}")]
-    ending = max(fitting, key=len, default=endings[0])
-    stem = name[: -len(ending) - 1] if fitting else name
-    stem = re.sub(r"[^\w.^=-]", "_", stem).lstrip(".")[:LONGEST_NAME]
-    return f"{stem or 'upload'}.{ending}"
+    if fitting:
+        suffix = "." + max(fitting, key=len)
+        stem = name[: -len(suffix)]
+    else:  # its reader says what it takes
+        stem, suffix = Path(name).stem, Path(name).suffix or f".{endings[0]}"
+    stem, suffix = (re.sub(r"[^\w.^=-]", "_", part)[:LONGEST_NAME] for part in (stem, suffix))
+    return (stem.lstrip(".") or "upload") + suffix
 
 
-def _forget_old(folder: Path) -> None:
-    """Remove what visitors left behind."""
-    for one in folder.glob("*"):
+def forget_old(runs: Path) -> None:
+    """Remove what visitors left behind a day ago or longer."""
+    for one in (runs / FOLDER).glob("*"):
         if time.time() - one.stat().st_mtime > 3600 * KEPT_HOURS:
             shutil.rmtree(one, ignore_errors=True)

@@ -124,6 +124,22 @@ def test_a_reply_that_is_half_shown_can_be_stopped_and_stays(serve, visit, slow_
     assert len(reply.inner_text()) < len(messages(page).nth(3).inner_text())
 
 
+@pytest.mark.slow
+def test_a_reply_is_kept_as_far_as_it_got_when_the_language_is_switched(
+    serve, visit, slow_chat, tmp_path
+):
+    put_run(tmp_path / "site", "chatbot", slow_chat.run)
+    page = visit(f"{serve().url}/chatbot")
+    for number in range(3):
+        ask(page, f"please tell me all about thing {number}")
+        expect(messages(page).nth(2 * number + 1).get_by_test_id("stText")).to_contain_text("word")
+        page.get_by_text(("한국어", "English")[number % 2], exact=True).click()
+        expect(page.get_by_text(("중지됨", "Stopped")[number % 2], exact=True)).to_have_count(
+            number + 1
+        )
+        expect(messages(page).nth(2 * number + 1)).to_contain_text("word")
+
+
 def test_a_thumb_is_kept_and_what_is_behind_a_reply_is_shown(site, visit):
     page = visit(f"{site.url}/chatbot")
     ask(page, "where is my lamp, order 402-7781923-1120034")

@@ -22,7 +22,7 @@ from data.columns import ColumnsConfig
 from data.data_report import DataReport, table
 from data.dialogues import mask_dialogue
 
-ENDINGS = ("jsonl", "csv", "parquet", "jsonl.gz", "csv.gz")
+ENDINGS = ("jsonl", "csv", "parquet", "jsonl.gz")
 
 
 def show(run: Opened) -> None:
@@ -54,11 +54,13 @@ def _offer(run: Opened, path: Path, columns: list[str], title: str, *, is_upload
     """A file's report, and what can be done with it."""
     with st.container(border=True):
         st.subheader(title, anchor=False)
+        called = t("common.your_file") if is_upload else t("chatbot.these_ratings")
         try:
-            report = _report(str(path), path.stat().st_mtime, tuple(columns))
+            report = _report(str(path), path.stat().st_mtime, tuple(columns), called)
         except (OSError, ValueError) as error:
-            # The name on the disk is ours and tells the visitor nothing.
-            show_error(ValueError(str(error).replace(str(path), t("common.your_file"))))
+            show_error(error, {path: called})
+            if "--columns." in str(error):
+                st.info(t("chatbot.use_boxes"))
             return
         st.code(report, language=None, wrap_lines=True)
         if is_training(run.runs):
@@ -81,10 +83,10 @@ def _offer(run: Opened, path: Path, columns: list[str], title: str, *, is_upload
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def _report(path: str, changed: float, columns: tuple[str, ...]) -> str:
+def _report(path: str, changed: float, columns: tuple[str, ...], called: str) -> str:
     """What is in a file, masked before it is counted."""
     names = dict(word.removeprefix("--columns.").split("=", 1) for word in columns)
-    report = DataReport(t("common.your_file"))
+    report = DataReport(called)
     dropped: Counter[str] = Counter()
     with st.spinner(t("chatbot.reading")):
         for dialogue in stream_dialogues(path, ColumnsConfig(**names), dropped):

@@ -1,6 +1,6 @@
 """Talking to a run: several conversations, streamed replies, and what is behind each of them."""
 
-import re
+import threading
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -9,11 +9,11 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from apps.chatbot.feedback import FILE, keep_feedback
+from apps.chatbot.feedback import FILE, Rating, keep_feedback
 from apps.chatbot.pages.opened import Opened, open_run
 from core.plots import style
 from core.ui.page import show_error, show_figure
-from core.ui.texts import t
+from core.ui.texts import literally, t
 from data.dialogues import Turn
 
 EXAMPLES = (
@@ -36,12 +36,16 @@ class Conversation:
         turns: The user's and the agent's.
         results: By the reply's place in `turns`, with the keys of `reply --json`; a reply that was
             stopped has none.
+        lock: Held while it is drawn or goes on. Whatever a visitor clicks while a reply is written
+            ends that script and starts another one at once, which must see what was said until
+            then.
     """
 
     title: str = ""
     key: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
     turns: list[Turn] = field(default_factory=list)
     results: dict[int, dict[str, Any]] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def text(self) -> str:
@@ -102,30 +106,31 @@ def _talk(run: Opened, conversation: Conversation) -> None:
         st.rerun()  # the page tells
     place = st.container(height=HEIGHT, key="talk")
     written = st.chat_input(t("chatbot.write"), submit_mode="stop")
-    message = st.session_state.pop("example", None) or written or ""
-    is_new = not conversation.turns
-    with place:
-        if is_new and not message:
+    message = st.session_state.pop("asked", None) or written or ""
+    with place, conversation.lock:
+        is_new = not conversation.turns
+        if message.strip():
+            conversation.turns.append(Turn("user", message))
+        if not conversation.turns:
             for example in EXAMPLES:
-                st.button(example, on_click=_choose_example, args=(example,))
+                st.button(example, on_click=_ask, args=(example,))
         last = len(conversation.turns) - 1
         for number, turn in enumerate(conversation.turns):
-            _show_turn(run, conversation, number, turn, is_last=number == last and not message)
-        if message.strip():
-            _answer(run, conversation, message)
-    if is_new and conversation.turns:
-        st.rerun()  # the list of conversations has its title now
+            _show_turn(run, conversation, number, turn, is_last=number == last)
+        if conversation.turns and conversation.turns[-1].speaker == "user":
+            _answer(run, conversation)
+        if is_new and conversation.turns:
+            st.rerun()  # the list of conversations has its title now
 
 
-def _choose_example(example: str) -> None:
-    st.session_state["example"] = example
+def _ask(example: str) -> None:
+    st.session_state["asked"] = example
 
 
 def _title(text: str) -> str:
     """The first words of a message as a label shows them: nothing that Markdown would read."""
     words = " ".join(text.split()) or t("chatbot.empty")
-    short = words if len(words) <= TITLE_LETTERS else words[:TITLE_LETTERS] + "…"
-    return re.sub(r"([\\`*_{}\[\]()<>#+!|~$:])", r"\\\1", short)
+    return literally(words if len(words) <= TITLE_LETTERS else words[:TITLE_LETTERS] + "…")
 
 
 def _show_turn(
@@ -140,11 +145,8 @@ def _show_turn(
             _behind(run, conversation, number, is_last)
 
 
-def _answer(run: Opened, conversation: Conversation, message: str) -> None:
+def _answer(run: Opened, conversation: Conversation) -> None:
     """Stream the reply; what was said until the stop button was pressed stays."""
-    conversation.turns.append(Turn("user", message))
-    with st.chat_message("user"):
-        st.text(message)
     said, result, drawn = "", None, 0.0
     with st.chat_message("assistant"):
         place = st.empty()
@@ -206,10 +208,15 @@ def _behind(run: Opened, conversation: Conversation, number: int, is_last: bool)
             on_click="ignore",
         )
     with st.container(horizontal=True, vertical_alignment="center"):
-        thumb = st.feedback("thumbs", key=f"thumb {key}")
+        st.feedback(
+            "thumbs",
+            key=f"thumb {key}",
+            disabled=f"rated {key}" in st.session_state,
+            on_change=_rate,
+            args=(run, conversation, number),
+        )
         looks = st.button(t("chatbot.look_behind"), key=f"behind {key}", type="tertiary")
-    if thumb is not None:
-        _keep_thumb(run, conversation, number, is_liked=thumb == 1)
+    _after_thumb(run, conversation, number)
     if looks:
         st.dialog(t("chatbot.look_behind"), width="large")(_details)(result, key)
 
@@ -218,22 +225,55 @@ def _open(key: str) -> None:
     st.session_state[f"opened {key}"] = True
 
 
-def _keep_thumb(run: Opened, conversation: Conversation, number: int, is_liked: bool) -> None:
-    """Write a rating down once, and a correction of a disliked reply."""
-    key = f"kept {conversation.key} {number}"
-    message = conversation.turns[number - 1].text
-    reply = conversation.turns[number].text
-    correction = ""
-    if not is_liked:
-        correction = st.text_input(t("chatbot.correction"), key=f"correction {key}", max_chars=2000)
-    rating = ("up" if is_liked else "down", correction)
-    if st.session_state.get(key) != rating:
-        try:
-            keep_feedback(run.runs / FILE, message, reply, rating[0], correction)  # type: ignore[arg-type]
-        except (OSError, ValueError) as error:
-            show_error(error)
-            return
-        st.session_state[key] = rating
+def _rate(run: Opened, conversation: Conversation, number: int) -> None:
+    """Keep a thumb, once: the file is only ever added to, so it could not be taken back."""
+    key = f"{conversation.key} {number}"
+    thumb = st.session_state.get(f"thumb {key}")
+    if thumb is None or f"rated {key}" in st.session_state:
+        return
+    rating: Rating = "up" if thumb == 1 else "down"
+    if _keep(run, conversation, number, rating):
+        st.session_state[f"rated {key}"] = rating
+
+
+def _correct(run: Opened, conversation: Conversation, number: int) -> None:
+    """Keep what a disliked reply should have said, once."""
+    key = f"{conversation.key} {number}"
+    correction = st.session_state.get(f"correction {key}", "").strip()
+    if correction and _keep(run, conversation, number, "down", correction):
+        st.session_state[f"corrected {key}"] = True
+
+
+def _keep(
+    run: Opened, conversation: Conversation, number: int, rating: Rating, correction: str = ""
+) -> bool:
+    """Add to the file of ratings; where it cannot be written, the page says so."""
+    message, reply = (conversation.turns[place].text for place in (number - 1, number))
+    try:
+        keep_feedback(run.runs / FILE, message, reply, rating, correction)
+    except (OSError, ValueError) as error:
+        st.session_state[f"not kept {conversation.key} {number}"] = error
+        return False
+    return True
+
+
+def _after_thumb(run: Opened, conversation: Conversation, number: int) -> None:
+    """What became of a thumb, and a place for what a disliked reply should have said."""
+    key = f"{conversation.key} {number}"
+    if (error := st.session_state.pop(f"not kept {key}", None)) is not None:
+        show_error(error)
+    rating = st.session_state.get(f"rated {key}")
+    if rating is None:
+        return
+    if rating == "down":
+        st.text_input(
+            t("chatbot.correction"),
+            key=f"correction {key}",
+            max_chars=2000,
+            disabled=f"corrected {key}" in st.session_state,
+            on_change=_correct,
+            args=(run, conversation, number),
+        )
     st.caption(t("chatbot.kept"))
 
 

@@ -28,22 +28,21 @@ LABELS: dict[CellName, str] = {
 def show() -> None:
     """The view."""
     experiment = _choose()
-    busy = running.own_running()
-    if st.button(t("lab.train_it"), type="primary", disabled=busy is not None):
+    busy = running.is_running()
+    if st.button(t("lab.train_it"), type="primary", disabled=busy):
         running.start(OWN, experiment)
     running.tell_trouble()
-    if busy is None:
-        _drawn()
-    else:
+    if busy:
         _live()
+    else:
+        _drawn()
 
 
 @st.fragment(run_every=POLL)
 def _live() -> None:
-    busy = running.own_running()
-    if busy is None:
+    if not running.is_running():
         st.rerun()
-    running.bar(running.results().get(busy or ""))
+    running.bar()
     _drawn()
 
 

@@ -3,6 +3,7 @@
 import json
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import streamlit as st
 
 from apps.gradient_lab.live import Experiment, clear
 from core import jobs
-from core.ui.texts import literally, t
+from core.ui.texts import literally, t, translated
 
 RUNS = Path("runs") / "gradient_lab"
 JOB, LIVE = RUNS / ".job", RUNS / ".live"
@@ -46,17 +47,25 @@ def results() -> dict[str, dict[str, Any]]:
     return found
 
 
+def is_running() -> bool:
+    """Whether a training is running, the visitor's or another one."""
+    return jobs.is_running(JOB)
+
+
 def own_running() -> str | None:
     """The name of the visitor's training that is running; None for none, or another visitor's."""
-    if not jobs.is_running(JOB):
+    if not is_running():
         return None
     words = jobs.status(JOB).words
     return next((name for name, path in _files().items() if f"--out={path}" in words), None)
 
 
-def bar(result: dict[str, Any] | None) -> None:
+def bar() -> None:
     """The progress of the running training, with a button that ends it."""
     now = jobs.status(JOB)
+    if own_running() is None:
+        st.caption(t("lab.not_ours"))
+    result = _told(now.words)
     if result is None:
         st.progress(0.0, t("lab.starting"))
     else:
@@ -65,13 +74,22 @@ def bar(result: dict[str, Any] | None) -> None:
         left = seconds / share - seconds if share else None
         words = t("lab.step", step=result["steps"], steps=result["max_steps"])
         if result["curve"]:
-            words += " · " + f"{result['metric']} {result['curve'][-1][1]:.4f}"
+            words += " · " + f"{translated(result['metric'])} {result['curve'][-1][1]:.4f}"
         if left is not None:
             words += " · " + t("lab.at_most", seconds=round(left))
         st.progress(share, words)
     if st.button(t("common.cancel"), key="cancel experiment"):
         jobs.cancel(JOB)
         st.rerun()
+
+
+def _told(words: Sequence[str]) -> dict[str, Any] | None:
+    """What the training of these arguments has written so far."""
+    out = next((word.removeprefix("--out=") for word in words if word.startswith("--out=")), "")
+    try:
+        return json.loads(Path(out).read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+    except (OSError, ValueError):
+        return None
 
 
 def tell_trouble() -> None:

@@ -18,7 +18,7 @@ def show() -> None:
     heading = t(f"lab.{name}_heading")
     st.subheader(t("lab.story_heading", number=place + 1, heading=heading), anchor=False)
     st.markdown(t(f"lab.{name}_text"))
-    busy = running.own_running()
+    busy = running.is_running()
     back, train, onward = st.columns(3)
     if back.button(t("lab.back"), disabled=place == 0, width="stretch"):
         _go(place - 1)
@@ -27,7 +27,7 @@ def show() -> None:
     if train.button(
         label,
         type="secondary" if is_done else "primary",
-        disabled=busy is not None,
+        disabled=busy,
         width="stretch",
     ):
         running.start(name, STORY[name])
@@ -40,19 +40,18 @@ def show() -> None:
     ):
         _go(place + 1)
     running.tell_trouble()
-    if busy is None:
-        _drawn(name)
-    else:
+    if busy:
         _live(name)
+    else:
+        _drawn(name)
 
 
 @st.fragment(run_every=POLL)
 def _live(name: str) -> None:
     """Draw what the running training has told; at its end the whole page again."""
-    busy = running.own_running()
-    if busy is None:
+    if not running.is_running():
         st.rerun()
-    running.bar(running.results().get(busy or ""))
+    running.bar()
     _drawn(name)
 
 

@@ -18,6 +18,7 @@ from core.ui.page import show_figure
 from core.ui.texts import literally, t
 from core.ui.training import is_training, new_run_name, start_training
 
+PARTS = {"folds", "coverage_80", "baselines", "dm", "portfolio"}  # of a back-test's figures
 Value = TypeVar("Value")
 
 
@@ -75,11 +76,11 @@ def _walk(run: Opened) -> None:
         words = [f"--data={data}", f"--run={run.runs / new_run_name('backtest')}"]
         target = "apps.stock_forecast.backtest:backtest"
         start_training(run.runs, target, [*words, "--trainer.progress=false"], "stock.backtesting")
-    walks = sorted(run.runs.glob("*/backtest.json"), key=lambda path: path.stat().st_mtime)
-    if not walks:
+    found = _newest_walk(run.runs)
+    if found is None:
         st.info(t("stock.no_backtest"))
         return
-    result = json.loads(walks[-1].read_text(encoding="utf-8"))
+    folder, result = found
     folds = result["folds"]
     scores = {
         name: [fold["crps_relative"][name] for fold in folds] for name in folds[0]["crps_relative"]
@@ -90,7 +91,7 @@ def _walk(run: Opened) -> None:
     show_figure(coverage_bars(covered, 0.8, t("stock.by_model")), "walked coverage")
     _tests(result)
     _portfolio(result["portfolio"])
-    page = walks[-1].with_name("backtest.html")
+    page = folder / "backtest.html"
     if page.exists():
         st.download_button(
             t("stock.report"),
@@ -100,6 +101,20 @@ def _walk(run: Opened) -> None:
             icon=":material/download:",
             on_click="ignore",
         )
+
+
+def _newest_walk(runs: Path) -> tuple[Path, dict[str, Any]] | None:
+    """The folder and the figures of the newest walk forward that can be read."""
+    walks = sorted(runs.glob("*/backtest.json"), key=lambda path: path.stat().st_mtime)
+    for path in reversed(walks):
+        try:
+            result = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            result = None
+        if isinstance(result, dict) and result.keys() >= PARTS and result["folds"]:
+            return path.parent, result
+        st.warning(t("stock.backtest_broken", run=literally(path.parent.name)))
+    return None
 
 
 def _covered(scores: Mapping[str, Any]) -> dict[str, dict[str, float]]:

@@ -4,7 +4,6 @@ import streamlit as st
 
 from apps.stock_forecast.pages.opened import Opened
 from apps.stock_forecast.pages.uploads import ask_for_files, read_upload
-from core.ui.page import show_error
 from core.ui.texts import t
 from core.ui.training import (
     is_training,
@@ -22,11 +21,8 @@ def show(run: Opened) -> None:
     if upload is None:
         show_last_decision(run.runs)
         return
-    try:
-        with st.spinner(t("stock.reading")):
-            table = read_upload(upload)
-    except (OSError, ValueError) as error:
-        show_error(error)
+    table = read_upload(upload)
+    if table is None:
         return
     by_ticker = table.groupby("Ticker", observed=True)["Date"].agg(["min", "max", "count"])
     if "News" in table:

@@ -9,6 +9,7 @@ import pytest
 
 from core import jobs
 from core.ui.training import job_folder
+from data.dialogues import Turn
 from tests.apps.conftest import told
 from tests.conftest import hand_nothing_over
 
@@ -58,8 +59,40 @@ def test_a_thumb_is_kept_masked(run, open_page):
     assert not page.exception
     lines = (run.parent / "feedback.jsonl").read_text().splitlines()
     assert [json.loads(line)["rating"] for line in lines] == ["down", "down"]
+    assert page.text_input[0].disabled
     assert "402-77" not in "".join(lines)
     assert json.loads(lines[1])["turns"][1]["text"] == "it is on its way, <order_1>"
+
+
+def test_a_thumb_is_final(run, open_page):
+    page = open_page(run)
+    page.chat_input[0].set_value(MESSAGE).run()
+    page.feedback[0].set_value(1).run()
+    assert page.feedback[0].disabled
+    assert not page.text_input
+    [line] = (run.parent / "feedback.jsonl").read_text().splitlines()
+    assert json.loads(line)["rating"] == "up"
+
+
+def test_ratings_that_cannot_be_kept_are_told_and_can_be_given_again(run, open_page):
+    kept = run.parent / "feedback.jsonl"
+    kept.mkdir()
+    page = open_page(run)
+    page.chat_input[0].set_value(MESSAGE).run()
+    page.feedback[0].set_value(1).run()
+    assert not page.exception
+    assert "The server cannot use feedback.jsonl: Is a directory" in told(page)
+    assert not page.feedback[0].disabled
+    kept.rmdir()
+    page.feedback[0].set_value(0).run()
+    assert json.loads(kept.read_text())["rating"] == "down"
+
+
+def test_ratings_that_cannot_be_read_are_no_fault_of_an_upload(run, open_page):
+    (run.parent / "feedback.jsonl").write_text("what\n")
+    page = open_page(run, chatbot_view="own_data")
+    assert "the ratings kept by this page" in told(page)
+    assert "your file" not in told(page)
 
 
 def test_a_conversation_can_be_downloaded_from_its_first_reply_on(run, open_page):
@@ -144,6 +177,29 @@ def test_a_run_deleted_while_open_gives_a_message(run, open_page):
     page.run()
     assert not page.exception
     assert "gone" in told(page) or "no such run" in told(page)
+
+
+def test_another_run_in_place_of_a_deleted_one_is_told(chat, run, open_page):
+    other = run.parent / "other"
+    shutil.copytree(run, other)
+    page = open_page()
+    chosen = page.selectbox(key="run").value
+    shutil.rmtree(chosen)
+    page.run()
+    assert not page.exception
+    assert f"The run {chosen.name} that was chosen is gone" in told(page)
+    assert page.selectbox(key="run").value == (other if chosen.name == "mine" else run).resolve()
+
+
+def test_a_reply_goes_on_after_the_language_was_switched_in_the_middle(run, open_page):
+    page = open_page(run)
+    page.chat_input[0].set_value("where is my lamp").run()
+    [conversation] = page.session_state["conversations"]
+    conversation.turns.append(
+        Turn("user", "where is my chair")
+    )  # as a script that was ended left it
+    page.run()
+    assert [message.name for message in page.chat_message] == ["user", "assistant"] * 2
 
 
 def test_a_spoilt_run_gives_a_message(open_page, tmp_path):

@@ -60,12 +60,23 @@ def test_a_training_can_be_cancelled(open_page):
     assert not next(button for button in page.button if button.label == "Train it").disabled
 
 
-def test_a_second_visitor_is_asked_to_wait(open_page):
+def test_a_second_visitor_is_asked_to_wait_and_sees_how_long(open_page):
     first, second = open_page(lab_view="own"), open_page(lab_view="own")
     press(first, "Train it")
-    press(second, "Train it")
-    assert "Another visitor is training" in told(second)
-    assert not second.get("progress")
+    second.run()
+    assert next(button for button in second.button if button.label == "Train it").disabled
+    assert "this page did not start" in told(second)
+    assert not second.get("plotly_chart")
+    assert "this page did not start" not in told(first.run())
+
+
+def test_a_training_of_before_a_reload_can_be_cancelled(open_page):
+    press(open_page(lab_view="own"), "Train it")
+    for view in ("story", "own"):
+        again = open_page(lab_view=view)
+        assert next(button for button in again.button if button.label == "Train it").disabled
+    press(again, "Cancel")
+    assert not jobs.is_running(job())
 
 
 def test_a_cell_is_offered_only_the_starts_that_it_can_have(open_page):

@@ -186,6 +186,41 @@ def test_a_corrupt_upload_gives_a_message(content, run, open_page):
     assert not any(button.label == "Train a new model on it" for button in page.button)
 
 
+@pytest.mark.parametrize("view", ["ahead", "own_data"])
+def test_dates_that_no_price_has_give_a_message(view, run, open_page, tmp_path):
+    lines = write_prices(tmp_path / "mine.csv", tickers="X").read_text().splitlines()
+    lines[3] = lines[3].replace("20", "15", 1)
+    page = open_page(run, price_source="own", stock_view=view)
+    page.file_uploader[0].set_value([("m.csv", "\n".join(lines).encode(), "text/csv")]).run()
+    assert not page.exception
+    assert "lies before 1800-01-01" in told(page)
+
+
+def test_what_is_noticed_in_a_file_is_told(run, open_page, tmp_path):
+    prices = write_prices(tmp_path / "mine.csv", tickers="X")
+    lines = prices.read_text().splitlines()
+    lines[3] = ",".join([*lines[3].split(",")[:3], "", "", "", "", ""])
+    news = news_of(prices, "XQ")
+    page = open_page(run, stock_view="own_data")
+    page.file_uploader[1].set_value([("n.jsonl", news, "text/plain")]).run()
+    assert "upload the prices too" in told(page)
+    for _ in range(2):  # the second time from the cache
+        page.file_uploader[0].set_value([("m.csv", "\n".join(lines).encode(), "text/csv")]).run()
+        assert "your file: dropped 1 rows with empty cells, first line 4" in told(page)
+        assert "Q" in told(page)
+
+
+@pytest.mark.parametrize("content", ["{", "{}", "[]", '{"folds": []}'])
+def test_a_backtest_that_cannot_be_read_is_passed_over(content, run, open_page):
+    broken = run.parent / "walk" / "backtest.json"
+    broken.parent.mkdir()
+    broken.write_text(content)
+    page = open_page(run, stock_view="judged")
+    assert not page.exception
+    assert "The back-test walk cannot be read" in told(page)
+    assert "No walk forward yet" in told(page)
+
+
 def test_a_short_upload_is_not_forecast(run, open_page, tmp_path):
     content = write_prices(tmp_path / "short.csv", tickers="Z", days=25).read_bytes()
     lines = content.decode().splitlines(keepends=True)[:15]

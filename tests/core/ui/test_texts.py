@@ -3,6 +3,7 @@ import string
 from pathlib import Path
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from core.ui.texts import LANGUAGES, all_texts, literally
 
@@ -58,6 +59,39 @@ def test_korean_texts_are_korean():
     names = {"stock.source_yahoo", "stock.model_ewma", "stock.model_garch", "stock.model_ets"}
     names |= {"chatbot.took", "lab.rnn_short", "lab.lstm_short", "lab.gru_short"}
     assert set(same) <= names
+
+
+def page_of_a_language():
+    import streamlit as st
+
+    from core.ui.page import show_page
+
+    show_page("home.title", lambda: st.text("body"))
+
+
+def test_the_address_chooses_the_language_for_the_pages_that_follow():
+    page = AppTest.from_function(page_of_a_language)
+    page.query_params["lang"] = "ko"
+    korean = page.run().title[0].value
+    del page.query_params["lang"]
+    assert page.run().title[0].value == korean
+    assert any("가" <= letter <= "힣" for letter in korean)
+
+
+def test_a_chosen_language_stands_in_the_address_for_a_reload():
+    page = AppTest.from_function(page_of_a_language).run()
+    page.session_state["language switch"] = "ko"
+    page.run()
+    assert page.query_params["lang"] in ("ko", ["ko"])
+    page.session_state["language switch"] = "en"
+    assert page.run().title[0].value == "Recurrent networks at work"
+    assert page.query_params["lang"] in ("en", ["en"])
+
+
+def test_an_address_of_no_language_is_english():
+    page = AppTest.from_function(page_of_a_language)
+    page.query_params["lang"] = "xx"
+    assert page.run().title[0].value == "Recurrent networks at work"
 
 
 def test_text_from_outside_means_nothing_to_markdown():

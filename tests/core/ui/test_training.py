@@ -45,8 +45,11 @@ def page():
 
     import streamlit as st
 
+    from core import jobs
     from core.ui.page import show_page
     from core.ui.training import (
+        is_training,
+        job_folder,
         last_result,
         show_last_decision,
         start_training,
@@ -56,6 +59,10 @@ def page():
     def body():
         runs = Path("runs")
         running = watch_training(runs)
+        if st.session_state.pop("another visitor starts now", False):
+            words = ["--run=runs/theirs", "--seconds=60"]
+            jobs.start(job_folder(runs), "work_of_a_test:work", words, "chatbot.training")
+            st.text(f"busy {is_training(runs)}")
         st.text(f"running {running}, last {last_result(runs)}")
         for number, words in enumerate((["--seconds=60"], [], ["--fail=true"])):
             if st.button(f"start {number}"):
@@ -93,6 +100,15 @@ def ended(app):
     while jobs.is_running(Path("runs") / ".job"):
         pass
     return app.run()
+
+
+def test_a_training_that_another_visitor_starts_meanwhile_is_shown(opened):
+    shown = opened.run()
+    shown.session_state["another visitor starts now"] = True
+    shown.run()
+    assert not shown.exception
+    assert [button.label for button in shown.button if button.label == "Cancel"] == ["Cancel"]
+    assert not any(text.value.startswith("busy") for text in shown.text)
 
 
 def test_a_running_training_is_shown_and_a_second_refused(opened):

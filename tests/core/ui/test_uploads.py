@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.ui.uploads import _safe_name, to_remove
+from core.ui.uploads import _safe_name, forget_old, to_remove
 
 ENDINGS = ("csv", "csv.gz")
 
@@ -19,6 +19,8 @@ ENDINGS = ("csv", "csv.gz")
         ("BRK-B.CSV.GZ", "BRK-B.csv.gz"),
         ("^GSPC.csv", "^GSPC.csv"),
         ("../../etc/passwd", "passwd.csv"),
+        ("plain.gz", "plain.gz"),
+        ("x.y z", "x.y_z"),
         ("가격 표.csv", "가격_표.csv"),
         ("C:\\data\\A B.csv", "A_B.csv"),
         (".csv", "upload.csv"),
@@ -94,6 +96,6 @@ def test_what_was_left_behind_goes_after_a_day(page):
         (folder / name).mkdir(parents=True)
         (folder / name / "a.csv").write_text("x")
         os.utime(folder / name, (time.time() - 3600 * hours,) * 2)
-    give(page, 0, "a.csv", b"first")
+    forget_old(Path("runs"))
     assert not (folder / "old").exists()
     assert (folder / "new" / "a.csv").exists()
