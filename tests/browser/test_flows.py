@@ -162,6 +162,12 @@ def test_a_conversation_is_downloaded_with_its_last_reply(site, visit):
     said = coming.value.path().read_text().splitlines()
     assert said[0] == "user: where is my lamp"
     assert said[1].startswith("agent: ")
+    ask(page, "where is my chair")  # draws nothing outside the conversation
+    expect(messages(page)).to_have_count(4)
+    expect(page.get_by_test_id("stChatInputSubmitButton")).to_be_visible()
+    with page.expect_download() as coming:
+        page.get_by_role("button", name="Download this conversation").click()
+    assert coming.value.path().read_text().splitlines()[2] == "user: where is my chair"
 
 
 def test_an_upload_is_reported_and_the_run_goes_on_learning_from_it(chat, serve, visit, tmp_path):

@@ -209,6 +209,7 @@ def test_a_spoilt_run_gives_a_message(open_page, tmp_path):
     page = open_page(run)
     assert not page.exception
     assert "run format None" in page.error[0].value.replace("\\", "")
+    assert str(tmp_path) not in told(page)
 
 
 def test_a_view_that_is_clicked_away_leaves_the_first(run, open_page):
@@ -252,6 +253,19 @@ def test_side_by_side_asks_the_vanilla_rnn_of_the_same_data(chat, run, open_page
     assert "No other network was trained" in told(page)
 
 
+def test_side_by_side_asks_the_chosen_run_where_another_one_saw_the_same_data(chat, run, open_page):
+    from apps.chatbot.train import train
+    from core.cli import call
+    from tests.conftest import TINY_CHAT
+
+    gru = run.parent / "gru"
+    words = ["--data", str(chat.data), "--run", str(gru), *TINY_CHAT, "--model.cell=gru"]
+    call(train, words, "train")
+    for chosen, cell in ((run, "LSTM"), (gru, "GRU")):
+        page = open_page(chosen, chatbot_view="side_by_side")
+        assert [header.value for header in page.subheader][2].startswith(cell)
+
+
 def test_an_upload_is_reported_and_trained_on(chat, run, open_page):
     page = open_page(run, chatbot_view="own_data")
     page.file_uploader[0].set_value([("mine.jsonl", chat.data.read_bytes(), "text/plain")]).run()
@@ -278,6 +292,18 @@ def test_a_corrupt_upload_gives_a_message(content, run, open_page):
     assert not page.exception
     assert "your file" in told(page)
     assert not any(button.label == "Train a new model on it" for button in page.button)
+
+
+def test_columns_that_are_not_recognised_are_named_in_the_boxes(run, open_page):
+    page = open_page(run, chatbot_view="own_data")
+    content = b"a,b\nwhere is my lamp,it is on its way\n"
+    page.file_uploader[0].set_value([("mine.csv", content, "text/csv")]).run()
+    assert "Names of the columns" in told(page)
+    for box, name in zip(page.text_input, "ab", strict=True):
+        box.set_value(name)
+    page.run()
+    assert not page.error
+    assert "dialogues" in page.code[0].value
 
 
 def test_korean_is_spoken_where_it_was_chosen(run, open_page):

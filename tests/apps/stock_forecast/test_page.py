@@ -1,8 +1,10 @@
 """The forecaster's page, driven as Streamlit runs it."""
 
 import json
+import os
 import re
 import shutil
+import time
 from datetime import date
 from pathlib import Path
 
@@ -80,7 +82,11 @@ def test_the_newest_walk_forward_is_shown(stocks, run, open_page):
     call(backtest, [*words, *TINY_PRICES], "backtest")
     page = open_page(run, stock_view="judged")
     assert not page.exception
-    assert len(page.get("plotly_chart")) == 4
+    charts = page.get("plotly_chart")
+    assert len(charts) == 4
+    by_fold = json.loads(charts[2].proto.spec)["data"]
+    assert [trace["line"]["width"] for trace in by_fold] == [4] + [1.5] * 7
+    assert by_fold[0]["name"] == "this model"
     assert "Diebold-Mariano" in told(page)
     assert page.expander[0].label == "Toy portfolios (an illustration)"
 
@@ -252,6 +258,14 @@ def test_a_run_deleted_while_open_gives_a_message(run, open_page):
     assert "gone" in told(page)
 
 
+def test_what_a_visitor_left_behind_is_gone_when_the_page_is_opened_a_day_later(run, open_page):
+    left = run.parent / "uploads" / "left"
+    left.mkdir(parents=True)
+    os.utime(left, (time.time() - 90_000,) * 2)
+    open_page(run)
+    assert not left.exists()
+
+
 def test_a_spoilt_run_gives_a_message(open_page, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
@@ -259,6 +273,7 @@ def test_a_spoilt_run_gives_a_message(open_page, tmp_path):
     page = open_page(run)
     assert not page.exception
     assert "run format None" in told(page)
+    assert str(tmp_path) not in told(page)
 
 
 @pytest.mark.parametrize("view", ["ahead", "judged"])
