@@ -61,7 +61,10 @@ def show(run: Opened) -> None:
 
 
 def _choose_conversation() -> Conversation:
-    """The list in the sidebar; gives the conversation that goes on."""
+    """The list in the sidebar; gives the conversation that goes on.
+
+    A message draws the conversation alone: the open one gets its title once another is chosen.
+    """
     if "conversations" not in st.session_state:
         st.session_state["conversations"] = [Conversation()]
         st.session_state["conversation"] = 0
@@ -86,7 +89,6 @@ def _choose_conversation() -> Conversation:
             t("chatbot.download"),
             lambda: chosen.text,  # as it is when the button is pressed
             "conversation.txt",
-            disabled=not chosen.turns,
             icon=":material/download:",
             on_click="ignore",
         )
@@ -108,7 +110,6 @@ def _talk(run: Opened, conversation: Conversation) -> None:
     written = st.chat_input(t("chatbot.write"), submit_mode="stop")
     message = st.session_state.pop("asked", None) or written or ""
     with place, conversation.lock:
-        is_new = not conversation.turns
         if message.strip():
             conversation.turns.append(Turn("user", message))
         if not conversation.turns:
@@ -119,8 +120,6 @@ def _talk(run: Opened, conversation: Conversation) -> None:
             _show_turn(run, conversation, number, turn, is_last=number == last)
         if conversation.turns and conversation.turns[-1].speaker == "user":
             _answer(run, conversation)
-        if is_new and conversation.turns:
-            st.rerun()  # the list of conversations has its title now
 
 
 def _ask(example: str) -> None:

@@ -95,14 +95,6 @@ def test_ratings_that_cannot_be_read_are_no_fault_of_an_upload(run, open_page):
     assert "your file" not in told(page)
 
 
-def test_a_conversation_can_be_downloaded_from_its_first_reply_on(run, open_page):
-    page = open_page(run)
-    download = page.sidebar.get("download_button")[0]
-    assert download.proto.disabled
-    page.chat_input[0].set_value(MESSAGE).run()
-    assert not page.sidebar.get("download_button")[0].proto.disabled
-
-
 def test_an_older_reply_keeps_what_is_behind_it_until_asked(run, open_page):
     hand_nothing_over(run)
     page = open_page(run)
