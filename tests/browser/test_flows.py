@@ -140,6 +140,23 @@ def test_a_reply_is_kept_as_far_as_it_got_when_the_language_is_switched(
         expect(messages(page).nth(2 * number + 1)).to_contain_text("word")
 
 
+@pytest.mark.slow
+def test_a_click_under_an_older_reply_stops_none_that_is_being_written(
+    serve, visit, slow_chat, tmp_path
+):
+    put_run(tmp_path / "site", "chatbot", slow_chat.run)
+    page = visit(f"{serve().url}/chatbot")
+    ask(page, "please tell me all about thing 1")
+    expect(messages(page).nth(1)).to_contain_text("% sure")
+    ask(page, "please tell me all about thing 2")
+    expect(messages(page).nth(3).get_by_test_id("stText")).to_contain_text("word")
+    messages(page).nth(1).get_by_role("button", name="More").click()
+    expect(messages(page).nth(3)).to_contain_text("% sure")
+    expect(messages(page).nth(1)).to_contain_text("% sure")
+    lengths = [len(messages(page).nth(place).inner_text()) for place in (1, 3)]
+    assert min(lengths) > 0.9 * max(lengths)  # neither was cut off
+
+
 def test_a_thumb_is_kept_and_what_is_behind_a_reply_is_shown(site, visit):
     page = visit(f"{site.url}/chatbot")
     ask(page, "where is my lamp, order 402-7781923-1120034")
