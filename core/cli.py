@@ -1,6 +1,7 @@
 """Commands from typed functions; nothing heavy is imported before a command is chosen."""
 
 import argparse
+import errno
 import importlib
 import json
 import logging
@@ -17,6 +18,12 @@ from typing import Any, NoReturn
 from core.plain import plain
 
 PACKAGE = "recurrent-suite"
+_DISK = {
+    errno.ENOSPC: "free some space; a training that was begun goes on with --resume",
+    errno.EDQUOT: "free some of your quota; a training that was begun goes on with --resume",
+    errno.EROFS: "choose a folder that you may write to",
+    errno.EACCES: "check who may read and write it",
+}
 
 
 def run(
@@ -53,8 +60,8 @@ def guarded(name: str, action: Callable[[], None]) -> NoReturn:
         action()
     except (ValueError, OSError) as error:
         _fail(name, _one_line(error))
-    except KeyboardInterrupt:
-        _fail(name, "interrupted", code=130)
+    except KeyboardInterrupt as stop:
+        _fail(name, f"interrupted: {stop}" if str(stop) else "interrupted", code=130)
     sys.exit(0)
 
 
@@ -190,6 +197,8 @@ def quiet_libraries() -> None:
 def _one_line(error: BaseException) -> str:
     if isinstance(error, FileNotFoundError) and error.filename is not None:
         return f"{error.filename}: no such file or folder; check the path"
+    if isinstance(error, OSError) and error.errno in _DISK:
+        return f"{error.filename or 'the disk'}: {error.strerror}; {_DISK[error.errno]}"
     text = re.sub(r"Expected a typing.Literal\[(.*?)\]", r"choose one of \1", str(error))
     return " ".join(text.split())
 

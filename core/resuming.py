@@ -1,17 +1,110 @@
 """What Lightning lacks for a resumed training to end as the one that was never stopped did."""
 
 import csv
+import io
+import logging
 import random
+import signal
+import threading
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from core.files import replacing
 from core.loading import BatchLoader
+
+logger = logging.getLogger(__name__)
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Checkpoints that are whole or not there, whenever the process is killed or the disk full.
+
+    Lightning's own writes elsewhere and moves the file here, which copies it bit by bit where the
+    two lie on different disks.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        """Write under a temporary name beside it, then rename."""
+        buffer = io.BytesIO()  # torch.save tells of a full disk in words of its own
+        torch.save(checkpoint, buffer)
+        with replacing(Path(path)) as temporary:
+            temporary.write_bytes(buffer.getbuffer())
+
+
+class Stopped(Exception):  # noqa: N818
+    """Ctrl-C, at a moment from which the training can go on.
+
+    No KeyboardInterrupt, at which Lightning ends the process.
+    """
+
+
+class Abandoned(Exception):  # noqa: N818
+    """Ctrl-C for the second time."""
+
+
+class StopsCleanly(pl.Callback):
+    """Ends a training on Ctrl-C after the batch at hand, with a checkpoint; at once on a second.
+
+    Args:
+        path: The checkpoint.
+
+    Raises:
+        Stopped: Out of the Trainer's `fit`.
+        Abandoned: Likewise, on the second Ctrl-C.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.is_asked = False
+        self._before: Any = None
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Listen, where this is the thread that signals reach."""
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._ask)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Listen no more."""
+        self.forget()
+
+    def forget(self) -> None:
+        """Give the signal back to whom it belonged."""
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+            self._before = None
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.is_asked:
+            self.forget()
+            raise Abandoned
+        self.is_asked = True
+        logger.warning("stopping after this batch; Ctrl-C again leaves at once")
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Stop in the middle of an epoch; at its end the validation comes first."""
+        if self.is_asked and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+            trainer.save_checkpoint(self.path)
+            raise Stopped
+
+    def on_validation_batch_end(self, *_: Any) -> None:
+        """Stop in the middle of a validation; the last checkpoint is the one to go on from."""
+        if self.is_asked:
+            raise Stopped
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop after an epoch."""
+        if self.is_asked:
+            trainer.save_checkpoint(self.path)
+            raise Stopped
 
 
 class RandomState(pl.Callback):

@@ -2,24 +2,30 @@
 
 import hashlib
 import json
-import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import yaml
+from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 from torch import nn
 
+from core.files import PARTIAL, file_hash, read_json, replacing, write_json, write_text
 from core.plain import plain
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
+MANIFEST = "manifest.json"
 _STARTED = "started.json"
-_UNHASHED = ("logs", "checkpoints", "onnx", "manifest.json", _STARTED)
-_NEEDED = {"config.yaml", "model.safetensors", "metrics.json"}
+# Graphs have a note with checksums of their own (`core.run_graphs`).
+_UNHASHED = ("logs", "checkpoints", "onnx", MANIFEST, _STARTED)
+WEIGHTS = "model.safetensors"
+_NEEDED = {"config.yaml", WEIGHTS, "metrics.json"}
+_BLANK = "0" * 64  # where the manifest's own checksum will stand
 _PACKAGE = "recurrent-suite"
 
 
@@ -47,7 +53,7 @@ class Run:
         Raises:
             ValueError: The file is cut off, or does not fit the model.
         """
-        path = self.path / "model.safetensors"
+        path = self.path / WEIGHTS
         try:
             load_model(model, path)
         except Exception as error:
@@ -77,43 +83,79 @@ def new_run_dir(app: str, name: str, run: Path | None, resume: bool = False) -> 
     path = run or Path("runs") / app / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
     if path.exists() and not path.is_dir():
         raise ValueError(f"{path}: is a file; give --run a folder that does not exist yet")
-    if (path / "manifest.json").exists():
+    if is_finished(path):
         raise ValueError(f"{path}: holds a finished run already; give --run another folder")
     if resume and not is_begun(path):
         raise FileNotFoundError(f"{path}: no training was begun here; train without --resume")
+    left = [file for file in path.iterdir() if file.suffix != PARTIAL] if path.is_dir() else []
+    if not resume and left == [path / _STARTED]:  # killed while its data were prepared
+        left.pop().unlink()
     if is_begun(path) and not resume:
         raise ValueError(
             f"{path}: holds an unfinished training; add --resume or give --run another folder"
         )
     # What a preparation of the data leaves that was killed is cleared by the next one.
-    left = [file for file in path.iterdir() if file.suffix != ".partial"] if path.is_dir() else []
     if left and not is_begun(path):
         raise ValueError(f"{path}: is not empty and not a run; give --run another folder")
     return path
 
 
 def is_begun(run: Path | None) -> bool:
-    """Whether a training or a comparison was begun in a folder."""
+    """Whether a folder holds a training or a comparison that was begun and has not ended."""
     return run is not None and (run / _STARTED).exists()
 
 
-def begin_run(path: Path, config: Mapping[str, Any], source_hash: str, resume: bool) -> None:
-    """Note what is about to be trained; on resume, check that it is the same.
+def is_finished(run: Path) -> bool:
+    """Whether a folder holds a run whose training has ended, not one that Ctrl-C cut short."""
+    return (run / MANIFEST).exists() and not is_begun(run)
+
+
+@contextmanager
+def beginning(path: Path, config: Mapping[str, Any], source_hash: str) -> Iterator[None]:
+    """Note in a folder what is about to be trained there while the block prepares the data.
+
+    Where the block fails in a folder that held nothing, the note goes again, and the folder.
 
     Args:
         path: What `new_run_dir` gave.
         config: Plain containers.
         source_hash: SHA-256 of the data.
-        resume: Whether a training goes on.
+
+    Raises:
+        ValueError: A training was begun there with another option or other data; the message
+            names it.
+    """
+    was_there, was_begun = path.exists(), is_begun(path)
+    begin_run(path, config, source_hash)
+    try:
+        yield
+    except BaseException:
+        if not was_begun:
+            (path / _STARTED).unlink(missing_ok=True)
+        if not was_there:
+            with suppress(OSError):  # something else is in it
+                path.rmdir()
+        raise
+
+
+def begin_run(path: Path, config: Mapping[str, Any], source_hash: str) -> None:
+    """Note what is about to be trained; where a training goes on, check that it is the same.
+
+    Args:
+        path: What `new_run_dir` gave.
+        config: Plain containers.
+        source_hash: SHA-256 of the data.
 
     Raises:
         ValueError: Another option or other data than at first; the message names it.
     """
     now = json.loads(json.dumps(_flat({**plain(config), "source_sha256": source_hash})))
-    if not resume:
+    if not is_begun(path):
         write_json(path / _STARTED, now)
         return
-    before = _read_json(path / _STARTED)
+    before = read_json(path / _STARTED)
+    if not isinstance(before, dict):
+        raise ValueError(f"{path / _STARTED}: not the options of a training; train elsewhere anew")
     for name in sorted(now.keys() | before.keys()):
         if now.get(name) != before.get(name):
             raise ValueError(
@@ -131,6 +173,7 @@ def save_run(
     preprocessor: Mapping[str, Any],
     metrics: Mapping[str, Any],
     source_hash: str,
+    is_finished: bool = True,
 ) -> None:
     """Write a run folder; `manifest.json` comes last, so a folder without it is unfinished.
 
@@ -142,19 +185,25 @@ def save_run(
         preprocessor: JSON values by name, one file each.
         metrics: Plain containers.
         source_hash: SHA-256 of the data that it was trained on.
+        is_finished: Whether nothing is left to go on with; of a training that was stopped by
+            Ctrl-C the run can be used, and resumed.
     """
-    (path / "preprocessor").mkdir(parents=True, exist_ok=True)
+    (path / MANIFEST).unlink(missing_ok=True)  # of a training that was stopped and resumed
     write_text(path / "config.yaml", yaml.safe_dump(plain(config), sort_keys=False))
     for name, value in preprocessor.items():
         write_json(path / "preprocessor" / f"{name}.json", value)
-    save_model(model, str(path / "model.safetensors"))
+    try:
+        with replacing(path / WEIGHTS) as temporary:
+            save_model(model, str(temporary))
+    except SafetensorError as error:  # such as of a full disk
+        raise OSError(f"{path / WEIGHTS}: cannot be written ({error}); then --resume") from None
     write_json(path / "metrics.json", metrics)
     write_text(path / "card.md", _card(app, config, model, metrics, source_hash))
     files = sorted(p for p in path.rglob("*") if p.is_file() and not p.is_symlink())
     hashes = {
         str(p.relative_to(path)): file_hash(p)
         for p in files
-        if p.relative_to(path).parts[0] not in _UNHASHED
+        if p.relative_to(path).parts[0] not in _UNHASHED and p.suffix != PARTIAL
     }
     manifest = {
         "format_version": FORMAT_VERSION,
@@ -165,8 +214,15 @@ def save_run(
         "source_sha256": source_hash,
         "files": hashes,
     }
-    write_json(path / "manifest.json", manifest)
-    (path / _STARTED).unlink(missing_ok=True)
+    write_manifest(path, manifest)
+    if is_finished:
+        (path / _STARTED).unlink(missing_ok=True)
+
+
+def write_manifest(run: Path, manifest: Mapping[str, Any]) -> None:
+    """Write a run's manifest with a checksum of itself under `sha256`."""
+    text = json.dumps({**plain(manifest), "sha256": _BLANK}, indent=1, ensure_ascii=False) + "\n"
+    write_text(run / MANIFEST, text.replace(_BLANK, _text_hash(text)))
 
 
 def load_run(path: Path, app: str) -> Run:
@@ -180,17 +236,36 @@ def load_run(path: Path, app: str) -> Run:
         FileNotFoundError: There is no such folder, or it holds no run.
         ValueError: Another app's, another format's, or a changed file.
     """
-    manifest_path = path / "manifest.json"
     if not path.is_dir():
         raise FileNotFoundError(f"{path}: no such run folder; run `train` first or give --run")
-    if not manifest_path.is_file():
+    if not (path / MANIFEST).is_file():
         raise FileNotFoundError(
-            f"{path}: not a run folder (it has no manifest.json); run `train --run {path}` first"
+            f"{path}: not a run folder (it has no {MANIFEST}); run `train --run {path}` first"
         )
     path = path.resolve()
-    manifest = _read_json(manifest_path)
-    if not isinstance(manifest, dict):
-        raise ValueError(f"{manifest_path}: not a run's manifest; restore it or train again")
+    manifest = _read_manifest(path, app)
+    for name, expected in manifest["files"].items():
+        file = path / name
+        if not file.is_file():
+            raise FileNotFoundError(f"{file}: missing from the run; restore it or train again")
+        if file_hash(file) != expected:
+            raise ValueError(f"{file}: changed since the run was written; restore or train again")
+    return Run(
+        path=path,
+        config=_read_config(path / "config.yaml"),
+        manifest=manifest,
+        preprocessor={
+            Path(name).stem: read_json(path / name)
+            for name in manifest["files"]
+            if Path(name).parts[0] == "preprocessor"
+        },
+        metrics=_table(path / "metrics.json", read_json(path / "metrics.json")),
+    )
+
+
+def _read_manifest(path: Path, app: str) -> dict[str, Any]:
+    file = path / MANIFEST
+    manifest = _table(file, read_json(file))
     if manifest.get("format_version") != FORMAT_VERSION:
         raise ValueError(
             f"{path}: run format {manifest.get('format_version')}, this version reads "
@@ -200,93 +275,40 @@ def load_run(path: Path, app: str) -> Run:
         raise ValueError(
             f"{path}: a run of {manifest.get('app')}, not of {app}; give another --run"
         )
-    spoilt = ValueError(f"{manifest_path}: not a run's manifest; restore it or train again")
     files = manifest.get("files")
-    if not isinstance(files, dict) or "source_sha256" not in manifest:
-        raise spoilt
-    for name, expected in files.items():
-        file = path / name
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise ValueError(f"{manifest_path}: the file name {name!r} leaves the run folder")
-        if not file.is_file():
-            raise FileNotFoundError(f"{file}: missing from the run; restore it or train again")
-        if file_hash(file) != expected:
-            raise ValueError(f"{file}: changed since the run was written; restore or train again")
-    if not files.keys() >= _NEEDED:
-        raise spoilt
-    return Run(
-        path=path,
-        config=yaml.safe_load((path / "config.yaml").read_text()),
-        manifest=manifest,
-        preprocessor={
-            Path(name).stem: _read_json(path / name)
-            for name in manifest["files"]
-            if Path(name).parts[0] == "preprocessor"
-        },
-        metrics=_read_json(path / "metrics.json"),
+    is_whole = (
+        isinstance(files, dict)
+        and files.keys() >= _NEEDED
+        and all(name and "\0" not in name for name in files)
+        and isinstance(manifest.get("source_sha256"), str)
     )
+    for name in files if isinstance(files, dict) else ():
+        if "\0" not in name and not (path / name).resolve().is_relative_to(path):
+            raise ValueError(f"{file}: the file name {name!r} leaves the run folder")
+    if not is_whole:
+        raise ValueError(f"{file}: not a run's manifest; restore it or train again")
+    own, text = manifest.get("sha256"), file.read_text(encoding="utf-8")
+    if not isinstance(own, str) or _text_hash(text.replace(own, _BLANK)) != own:
+        raise ValueError(f"{file}: changed since the run was written; restore or train again")
+    return manifest
 
 
-def champion(app: str, run: Path | None) -> Path:
-    """The run to read: the given one, else `runs/<app>/champion`."""
-    return run or Path("runs") / app / "champion"
-
-
-def promote(run: Path, reason: str, only_first: bool = False) -> bool:
-    """Point `champion` in the run's parent folder at it, in one atomic step.
-
-    Args:
-        run: A finished run.
-        reason: Goes to `history.jsonl` beside it.
-        only_first: Leave an existing champion alone.
-
-    Returns:
-        Whether the link was moved.
-    """
-    link = run.parent / "champion"
-    if only_first and link.exists():
-        return False
-    old = os.readlink(link) if link.is_symlink() else None
-    fresh = run.parent / f".champion-{os.getpid()}"
-    fresh.unlink(missing_ok=True)
-    fresh.symlink_to(run.name, target_is_directory=True)
-    fresh.replace(link)
-    entry = {
-        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "run": run.name,
-        "replaced": old,
-        "reason": reason,
-        "source_sha256": _read_json(run / "manifest.json")["source_sha256"],
-    }
-    with (run.parent / "history.jsonl").open("a") as file:
-        file.write(json.dumps(entry) + "\n")
-    return True
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON under a temporary name, then rename."""
-    write_text(path, json.dumps(plain(value), indent=1, ensure_ascii=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write text under a temporary name, then rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _read_json(path: Path) -> Any:
+def _read_config(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not JSON ({error}); restore it or train again") from None
+        return _table(path, yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path}: not YAML ({reason}); restore it or train again") from None
+
+
+def _table(path: Path, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{path}: not a run's {path.stem}; restore it or train again")
+    return value
+
+
+def _text_hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -21,11 +21,15 @@ from core.memory import ReturnsMemory, keep_freed_memory
 from core.modules import TaskModule
 from core.monitor import GradientMonitor
 from core.resuming import (
+    Abandoned,
     BestWeights,
     LoaderState,
     RandomState,
     ResumePoint,
     StaysStopped,
+    Stopped,
+    StopsCleanly,
+    WholeCheckpoints,
     earlier_rows,
 )
 
@@ -113,6 +117,7 @@ class FitResult:
         epochs: Epochs finished, those before a resume among them.
         steps: Optimiser steps, likewise.
         val_loss: The best validation loss, whose weights the module now holds.
+        is_stopped: Whether Ctrl-C ended it early; it can be gone on with.
     """
 
     seconds: float
@@ -120,6 +125,15 @@ class FitResult:
     epochs: int
     steps: int
     val_loss: float
+    is_stopped: bool = False
+
+
+def stopped(run_dir: Path, result: FitResult) -> str:
+    """What to say of a training that Ctrl-C ended."""
+    return (
+        f"{run_dir} holds the best weights so far, of {result.steps} steps, and can be used; "
+        "the same command with --resume goes on"
+    )
 
 
 def resolve_precision(precision: str) -> Literal["32-true", "bf16-mixed"]:
@@ -152,6 +166,10 @@ def fit(
 
     Returns:
         Time, steps and the best validation loss.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C for the second time; after the first, training ends with what it
+            has.
     """
     keep_freed_memory()
     module.clipping = config.clipping
@@ -176,7 +194,8 @@ def fit(
         callbacks.append(averaged)
     if config.patience:
         callbacks.append(StaysStopped("val_loss", patience=config.patience, check_finite=True))
-    callbacks.append(ResumePoint(last, config.checkpoint_steps))
+    stopper = StopsCleanly(last)
+    callbacks += [ResumePoint(last, config.checkpoint_steps), stopper]
     if config.progress:
         # On standard error: standard output holds results alone.
         callbacks.append(RichProgressBar(refresh_rate=5, console_kwargs={"stderr": True}))
@@ -194,6 +213,7 @@ def fit(
         max_epochs=config.max_epochs if budget is None else MANY_EPOCHS,
         max_time=timedelta(minutes=config.max_minutes) if config.max_minutes else None,
         callbacks=callbacks,
+        plugins=[WholeCheckpoints()],
         logger=[csv_logger, TensorBoardLogger(run_dir / "logs", "", "")],
         log_every_n_steps=10,
         enable_model_summary=False,
@@ -203,11 +223,20 @@ def fit(
     )
     module.train()  # a retrained model comes in evaluation mode, and Lightning leaves it there
     started, cpu_started = time.perf_counter(), time.process_time()
-    trainer.fit(module, *loaders, ckpt_path=checkpoint, weights_only=True)
+    is_stopped = False
+    try:
+        trainer.fit(module, *loaders, ckpt_path=checkpoint, weights_only=True)
+    except Stopped:
+        is_stopped = True
+    except Abandoned:
+        raise KeyboardInterrupt(f"left at once; go on with --resume --run {run_dir}") from None
+    finally:
+        stopper.forget()
     seconds = time.perf_counter() - started
     cpu_seconds = time.process_time() - cpu_started if budget is None else budget.used
     score = _load_best(module, best, averaged, loaders[1], config.precision)
-    return FitResult(seconds, cpu_seconds, trainer.current_epoch, trainer.global_step, score)
+    epochs, steps = trainer.current_epoch, trainer.global_step
+    return FitResult(seconds, cpu_seconds, epochs, steps, score, is_stopped)
 
 
 def _load_best(
@@ -218,6 +247,8 @@ def _load_best(
     precision: str,
 ) -> float:
     """Put the best weights into the module, the averaged ones if they are; give their val_loss."""
+    if not best.best_model_path:  # stopped before the first validation
+        return validation_loss(module.eval(), validation, precision)
     # From a resumed training they may stem from an accelerator that this machine has not.
     saved = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
     weights = saved["state_dict"]
