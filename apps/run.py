@@ -131,11 +131,11 @@ def options(app: str, folder: Path, candidates: Sequence[str], *more: str) -> li
 
 def keep_winner(folder: Path, name: str) -> Path:
     """Put the run to use beside the app's other runs; the first one becomes its champion."""
-    from core.runs import promote
+    from core.champions import promote_first
 
     run = folder.with_name(f"{folder.name}-{name}")
     shutil.copytree(folder / name, run)
-    promote(run, "make run", only_first=True)
+    promote_first(run, folder.parent.name)
     return run
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.comparison import Row, align, geometric_mean, mean_cell
+from core.files import write_json
 from core.plots import NamedCurve, lag_curves, quality_by_length
 from core.reporting import Section, write_report
-from core.runs import write_json
 
 SHOWN_LAGS = (10, 20, 50)
 LAG_TEXT = """\

@@ -1,12 +1,33 @@
 """A loader whose place in the data can be saved, so that a resumed run sees the same batches."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
 BatchT = TypeVar("BatchT")
 BatchPlan = Callable[[np.random.Generator], Sequence[np.ndarray]]
+
+
+class Rehearsal(NamedTuple):
+    """Old examples among new ones, so that a network does not forget (Robins 1995).
+
+    Attributes:
+        num_old: Rows of the training part that are old; they stand first.
+        share: Of them among the rows of an epoch, 0 to below 1, drawn anew each epoch; fewer where
+            there are no more.
+    """
+
+    num_old: int
+    share: float
+
+    def draw(self, count: int, generator: np.random.Generator) -> np.ndarray:
+        """The rows of an epoch, rising, of a part with `count` of them."""
+        if not self.num_old:
+            return np.arange(count)
+        wanted = round((count - self.num_old) * self.share / (1 - self.share))
+        old = generator.choice(self.num_old, min(wanted, self.num_old), replace=False)
+        return np.concatenate([np.sort(old), np.arange(self.num_old, count)])
 
 
 class BatchLoader(Generic[BatchT]):

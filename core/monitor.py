@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from core.clipping import Clipping
 from core.diagnostics import describe_lags, gradient_by_lag, gradient_norms, spectral_radius
+from core.files import write_json
 from core.gradient_history import GradientHistory
 from core.modules import TaskModule
 from core.nonfinite import advise, find_nonfinite, spoilt_part
-from core.runs import write_json
 from core.watching import StackWatch, recurrent_stacks
 
 logger = logging.getLogger(__name__)

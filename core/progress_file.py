@@ -8,7 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from core.budget import MANY_EPOCHS
-from core.runs import write_json
+from core.files import write_json
 
 VARIABLE = "RECURRENT_SUITE_PROGRESS"  # the environment's: which file to write
 EVERY = 0.5  # seconds from one writing to the next

@@ -12,8 +12,8 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from core.files import write_text
 from core.plain import plain
-from core.runs import write_text
 
 _STYLE = """
 body { font-family: system-ui, sans-serif; color: #1a1a1a; max-width: 70rem; margin: 2rem auto;

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.runs import Run, file_hash, write_json
+from core.files import file_hash, write_json
+from core.runs import Run
 
 NOTE = "export.json"  # whose weights the graphs hold, and their checksums
 logger = logging.getLogger(__name__)

@@ -25,6 +25,8 @@ class DataReport:
         near_duplicates: Left out of a part, because their opening question is nearly one of a later
             part.
         parts: Dialogues and pairs of each part.
+        fixed: Likewise of those that named their part and kept it (`SplitConfig.num_fixed`); they
+            stand first in each part.
         words: Words of the user's messages and of the agent's replies.
         tokens: Likewise tokens, of the training part.
         languages: Dialogues by the language of the user's messages, guessed.
@@ -38,6 +40,7 @@ class DataReport:
     exact_duplicates: int = 0
     near_duplicates: Counter[str] = field(default_factory=Counter)
     parts: dict[str, dict[str, int]] = field(default_factory=dict)
+    fixed: dict[str, dict[str, int]] = field(default_factory=dict)
     words: dict[str, Lengths] = field(default_factory=lambda: {role: Counter() for role in ROLES})
     tokens: dict[str, Lengths] = field(default_factory=lambda: {role: Counter() for role in ROLES})
     languages: Counter[str] = field(default_factory=Counter)
@@ -64,6 +67,7 @@ class DataReport:
             "dialogues": self.dialogues,
             "pairs": self.pairs,
             "parts": self.parts,
+            "fixed": self.fixed,
             "exact_duplicates": self.exact_duplicates,
             "near_duplicates_left_out": dict(self.near_duplicates),
             "languages_guessed": dict(self.languages.most_common()),

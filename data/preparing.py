@@ -24,12 +24,20 @@ class SplitConfig:
         validation_share: Likewise.
         num_fixed: So many dialogues, the first ones, name their part and keep it, whatever the
             others say.
+        least_test: Test dialogues among the others, at least so many where that is no more than
+            half of them.
     """
 
     seed: int
     test_share: float
     validation_share: float
     num_fixed: int = 0
+    least_test: int = 0
+
+    def shares(self, count: int) -> tuple[float, float]:
+        """Shares of the test and the validation part of so many dialogues that are drawn."""
+        least = min(self.least_test / max(count, 1), 0.5)
+        return max(self.test_share, least), self.validation_share
 
 
 def write_parts(
@@ -69,31 +77,36 @@ def write_parts(
                 advance(1)
     report.exact_duplicates = len(said) - len(np.unique(np.asarray(said)))
     codes, fixed = np.asarray(named), split.num_fixed
-    shares = (split.test_share, split.validation_share)
+    shares = split.shares(len(codes) - fixed)
     drawn = draw_parts(np.asarray(hashes)[fixed:], codes[fixed:], *shares)
-    _write(everything, folder, np.concatenate([codes[:fixed], drawn]), report)
+    _write(everything, folder, np.concatenate([codes[:fixed], drawn]), fixed, report)
     everything.unlink()
 
 
-def _write(everything: Path, folder: Path, parts: np.ndarray, report: DataReport) -> None:
+def _write(
+    everything: Path, folder: Path, parts: np.ndarray, fixed: int, report: DataReport
+) -> None:
     held_out = HeldOutOpenings()
     for dialogue, part in zip(stored_dialogues(everything), parts.tolist(), strict=True):
         if part:
             held_out.add(dialogue.opening, part)
     held_out.index()
     report.parts = {name: {"dialogues": 0, "pairs": 0} for name in PARTS}
+    report.fixed = {name: {"dialogues": 0, "pairs": 0} for name in PARTS}
     with ExitStack() as stack:
         writers = [
             stack.enter_context(DialogueWriter(folder / f"{name}.parquet")) for name in PARTS
         ]
-        for dialogue, part in zip(stored_dialogues(everything), parts.tolist(), strict=True):
+        known = zip(stored_dialogues(everything), parts.tolist(), strict=True)
+        for number, (dialogue, part) in enumerate(known):
             if held_out.is_near(dialogue.opening, part):
                 report.near_duplicates[PARTS[part]] += 1
                 continue
             writers[part].write(dialogue)
-            counts = report.parts[PARTS[part]]
-            counts["dialogues"] += 1
-            counts["pairs"] += dialogue.num_pairs
+            told = (report.parts, report.fixed) if number < fixed else (report.parts,)
+            for parts_told in told:
+                parts_told[PARTS[part]]["dialogues"] += 1
+                parts_told[PARTS[part]]["pairs"] += dialogue.num_pairs
     for name, counts in report.parts.items():
         if not counts["dialogues"]:
             raise ValueError(

@@ -1,6 +1,11 @@
 """Byte-level BPE tokenizer, and batches of token sequences with little padding."""
 
-from collections.abc import Iterable, Sequence
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import tokenizers
@@ -8,8 +13,9 @@ import torch
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from core.batch import BOS_ID, EOS_ID, PAD_ID, Seq2SeqBatch
-from data.entities import CONTROL_TOKENS
+from data.entities import CONTROL_TOKENS, placeholders
 
+LEAST_PAIRS = 5  # times that a pair of tokens occurs in new words before it is one token
 SPEAKER_TOKENS = {"user": "<user>", "agent": "<agent>"}
 
 
@@ -87,6 +93,49 @@ class Tokenizer:
         """Those of these special tokens that the vocabulary has."""
         return tuple(token for token in tokens if self._inner.token_to_id(token) is not None)
 
+    def words(self, text: str) -> list[tuple[str, ...]]:
+        """The tokens of each word of a masked text, specials left out, as the vocabulary has them.
+
+        A word is what the tokens never reach beyond: letters, with the blank before them.
+        """
+        encoding = self._inner.encode(text, add_special_tokens=False)
+        found: list[list[str]] = []
+        last = None
+        specials = self._special_ids
+        for token, id, word in zip(encoding.tokens, encoding.ids, encoding.word_ids, strict=True):
+            if id in specials or word is None:
+                last = None
+                continue
+            if word != last:
+                found.append([])
+            found[-1].append(token)
+            last = word
+        return [tuple(word) for word in found]
+
+    def pieces(self, old: "Tokenizer") -> list[list[int]]:
+        """Of each token that an older vocabulary lacks, the old tokens that stood in its place.
+
+        None for a special token.
+
+        Args:
+            old: Of which this one is `grown`.
+
+        Raises:
+            ValueError: It is not grown from that one.
+        """
+        names = [self._inner.id_to_token(id) for id in range(self.vocab_size)]
+        if names[: old.vocab_size] != [old._inner.id_to_token(id) for id in range(old.vocab_size)]:
+            raise ValueError("the vocabulary does not begin with the old one")
+        model, new = old._inner.model, range(old.vocab_size, self.vocab_size)
+        return [
+            [] if id in self._special_ids else [one.id for one in model.tokenize(names[id])]
+            for id in new
+        ]
+
+    @cached_property
+    def _special_ids(self) -> frozenset[int]:
+        return frozenset(self._inner.get_added_tokens_decoder())
+
     def encode_context(
         self, turns: Sequence[tuple[str, str]], num_turns: int, max_tokens: int
     ) -> list[int]:
@@ -103,6 +152,77 @@ class Tokenizer:
     def encode_turn(self, speaker: str, text: str) -> list[int]:
         """The speaker's token, then the text's."""
         return [self.token_id(SPEAKER_TOKENS[speaker]), *self.encode(text)]
+
+
+def grown(tokenizer: Tokenizer, old: Iterable[str], new: Iterable[str], most: int) -> Tokenizer:
+    """A tokenizer that has whole tokens for the new words; every old token keeps its id.
+
+    The merges are learned as in Sennrich et al. 2016 (arXiv:1508.07909), algorithm 1, on from
+    where the old ones end, over the words that occur in the new texts and never in the old ones. So
+    hardly an old text is read otherwise than before. Special tokens that the old vocabulary lacks,
+    such as those of a new type of entity, come first.
+
+    Args:
+        tokenizer: The old one.
+        old: Texts of the old training part.
+        new: Of the new one.
+        most: New tokens, at most, beside special ones.
+    """
+    known = {word for text in old for word in tokenizer.words(text)}
+    words = Counter(word for text in new for word in tokenizer.words(text) if word not in known)
+    state = json.loads(tokenizer.to_json())
+    vocabulary: dict[str, int] = state["model"]["vocab"]
+    added: list[dict[str, Any]] = state["added_tokens"]
+    for token in (*CONTROL_TOKENS, *placeholders()):
+        if not tokenizer.known([token]):
+            added.append({**added[0], "id": len(vocabulary), "content": token})
+            vocabulary[token] = len(vocabulary)
+    for left, right in learned_merges(words, most):
+        state["model"]["merges"].append([left, right])
+        vocabulary.setdefault(left + right, len(vocabulary))
+    return Tokenizer.from_json(json.dumps(state))
+
+
+def learned_merges(words: Mapping[tuple[str, ...], int], most: int) -> list[tuple[str, str]]:
+    """The merges of the pairs that are most frequent, one after the other.
+
+    Args:
+        words: How often each word occurs, as its tokens.
+        most: How many merges, at most; a pair that occurs fewer than `LEAST_PAIRS` times is none.
+    """
+    spelled = [list(word) for word in words]
+    counts = list(words.values())
+    where: dict[tuple[str, str], set[int]] = defaultdict(set)
+    frequency: Counter[tuple[str, str]] = Counter()
+    for row, tokens in enumerate(spelled):
+        for pair in pairwise(tokens):
+            where[pair].add(row)
+            frequency[pair] += counts[row]
+    merges: list[tuple[str, str]] = []
+    while len(merges) < most and frequency:
+        best = max(frequency, key=lambda pair: (frequency[pair], pair))
+        if frequency[best] < LEAST_PAIRS:
+            break
+        merges.append(best)
+        for row in where.pop(best):
+            for pair in pairwise(spelled[row]):
+                frequency[pair] -= counts[row]
+            spelled[row] = _merged(spelled[row], best)
+            for pair in pairwise(spelled[row]):
+                where[pair].add(row)
+                frequency[pair] += counts[row]
+        frequency = +frequency  # those above 0
+    return merges
+
+
+def _merged(tokens: Sequence[str], pair: tuple[str, str]) -> list[str]:
+    found: list[str] = []
+    for token in tokens:
+        if found and (found[-1], token) == pair:
+            found[-1] += token
+        else:
+            found.append(token)
+    return found
 
 
 def cut_context(turns: Sequence[Sequence[int]], max_tokens: int) -> list[int]:

@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from core.cli import call, run
-from core.runs import file_hash
+from core.files import file_hash
+from core.runs import write_manifest
 
 TINY_CHAT = [
     "--text.vocab_size=400",
@@ -56,11 +57,11 @@ def own_main():
 
 def rewrite(run: Path, name: str, change: Callable[[str], str]) -> None:
     """Change a file of a run as if it had been trained so."""
-    path, manifest = run / name, run / "manifest.json"
+    path = run / name
     path.write_text(change(path.read_text()))
-    told = json.loads(manifest.read_text())
+    told = json.loads((run / "manifest.json").read_text())
     told["files"][name] = file_hash(path)
-    manifest.write_text(json.dumps(told))
+    write_manifest(run, told)
 
 
 def hand_nothing_over(run: Path) -> None:

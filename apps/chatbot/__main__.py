@@ -12,6 +12,7 @@ VERBS = {
         "train and score rules, retrieval, RNN, LSTM, GRU, Transformer",
     ),
     "retrain": ("apps.chatbot.retrain:retrain", "go on learning from new dialogues"),
+    "rollback": ("apps.chatbot.retrain:rollback", "make an earlier champion the champion again"),
     "export": ("apps.chatbot.export:export", "write the ONNX encoder and decoder step"),
     "reply": ("apps.chatbot.reply:reply", "answer one message, or a file of them"),
     "chat": ("apps.chatbot.reply:chat", "talk to the chatbot in the terminal"),

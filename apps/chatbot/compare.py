@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,10 @@ from core.decoding import DecodingConfig
 from core.diagnostics import lag_metrics
 from core.nn.seq2seq import Seq2SeqConfig
 from core.optim import OptimConfig
-from core.runs import begin_run, is_begun, load_run, new_run_dir
+from core.runs import beginning, is_begun, is_finished, load_run, new_run_dir
 from core.training import TrainerConfig
 from data.columns import ColumnsConfig
+from data.sources import source_hash
 
 logger = logging.getLogger(__name__)
 
@@ -98,9 +99,9 @@ def compare(
     )
     goes_on = is_begun(run)
     folder = new_run_dir(APP, "compare", run, goes_on)
-    datamodule = ChatDataModule.from_source(data, columns, text, folder)
-    options = {"command": "compare", "data": data, **asdict(recipe)}
-    begin_run(folder, options, datamodule.source_hash, goes_on)
+    options = {"command": "compare", **recipe.to_config(data)}
+    with beginning(folder, options, source_hash(data)):
+        datamodule = ChatDataModule.from_source(data, columns, text, folder)
     pairs, references = with_raw(raw_dialogues(data, columns, datamodule.dialogues("test")))
     sources = [datamodule.encode_source(pair.context) for pair in pairs]
     test = HeldOut(pairs, references, sources)
@@ -176,7 +177,7 @@ class _Contest:
         """
         seed = recipe.trainer.seed
         run_dir = self.folder / f"{name}-seed{seed}"
-        is_trained = (run_dir / "manifest.json").exists()
+        is_trained = is_finished(run_dir)
         if not is_trained:
             train_on(self.datamodule, recipe, self.data, run_dir, resume=is_begun(run_dir))
         run = load_run(run_dir, APP)

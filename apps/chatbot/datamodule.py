@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from core.batch import Seq2SeqBatch
-from core.loading import BatchLoader
+from core.files import read_json, write_json
+from core.loading import BatchLoader, Rehearsal
 from core.progress import progress
-from core.runs import Run, write_json
+from core.runs import Run
 from data.checking import stream_dialogues
 from data.columns import ColumnsConfig
 from data.data_report import DataReport, table
@@ -26,6 +27,7 @@ from data.token_file import TokenFile
 
 logger = logging.getLogger(__name__)
 REPORT = "data_report.json"
+TOKENIZER = "preprocessor/tokenizer.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +85,9 @@ class ChatDataModule:
         source_hash: SHA-256 of where the dialogues came from.
         tokenizer: A fitted one.
         tokens: Token ids of parts, where they are there already.
+
+    Attributes:
+        rehearsal: How much of the training part is old, where the network has learned it already.
     """
 
     def __init__(
@@ -93,6 +98,7 @@ class ChatDataModule:
         tokenizer: Tokenizer,
         tokens: dict[str, TokenFile] | None = None,
     ) -> None:
+        self.rehearsal = Rehearsal(0, 0.0)
         self.folder = folder
         self.config = config
         self.source_hash = source_hash
@@ -119,7 +125,13 @@ class ChatDataModule:
             return cls.from_dialogues(
                 dialogues, folder, config, source_hash=digest, split=split, report=report
             )
-        return cls(folder, config, digest, _fitted(folder / "data", config))
+        return cls.resumed(folder, config, digest)
+
+    @classmethod
+    def resumed(cls, folder: Path, config: TextConfig, source_hash: str) -> "ChatDataModule":
+        """The parts that a folder holds already, with the tokenizer that was fitted to them."""
+        tokenizer = Tokenizer.from_json(read_json(folder / TOKENIZER))
+        return cls(folder, config, source_hash, tokenizer)
 
     @classmethod
     def from_dialogues(
@@ -131,18 +143,30 @@ class ChatDataModule:
         source_hash: str,
         split: SplitConfig,
         report: DataReport,
-        tokenizer: Tokenizer | None = None,
+        fitted: Callable[[Path], Tokenizer] | None = None,
     ) -> "ChatDataModule":
-        """Split masked dialogues into a folder and report on them; None fits a tokenizer."""
+        """Split masked dialogues into a folder and report on them.
+
+        Args:
+            masked: The dialogues, read once.
+            folder: Gets `data/`, `data_report.json` and the tokenizer.
+            config: The choices.
+            source_hash: SHA-256 of where the dialogues came from.
+            split: How they are split.
+            report: Counts what is kept.
+            fitted: Gives the tokenizer, told where the parts lie; None trains one on the training
+                part.
+        """
         with staged(folder / "data") as partial:
             with progress("checking and masking", None) as advance:
                 write_parts(masked, partial, split, report, advance)
-            tokenizer = tokenizer or _fitted(partial, config)
+            tokenizer = _fitted(partial, config) if fitted is None else fitted(partial)
             tokens = {
                 part: _encoded(partial, part, config, tokenizer) for part in ("train", "validation")
             }
-        report.tokens = tokens["train"].uncut
-        write_json(folder / REPORT, report.as_dict())
+            report.tokens = tokens["train"].uncut
+            write_json(folder / REPORT, report.as_dict())
+            write_json(folder / TOKENIZER, tokenizer.to_json())
         logger.info(table(report.as_dict()))
         return cls(folder, config, source_hash, tokenizer, tokens)
 
@@ -173,7 +197,11 @@ class ChatDataModule:
         lengths = (tokens.source_lengths, tokens.target_lengths)
 
         def plan(generator: np.random.Generator) -> list[np.ndarray]:
-            return bucketed_batches(*lengths, size, generator if part == "train" else None)
+            if part != "train":
+                return bucketed_batches(*lengths, size)
+            rows = self.rehearsal.draw(len(tokens), generator)
+            batches = bucketed_batches(lengths[0][rows], lengths[1][rows], size, generator)
+            return [rows[batch] for batch in batches]
 
         if part == "train":
             share = padding_share(plan(np.random.default_rng(seed)), *lengths)

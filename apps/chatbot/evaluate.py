@@ -20,9 +20,10 @@ from apps.chatbot.evaluate_table import table
 from apps.chatbot.held_out import HeldOut, Scored, lead
 from apps.chatbot.inference import Chatbot, Reply
 from core.batch import Seq2SeqBatch
+from core.champions import champion
 from core.cli import verb
 from core.progress import progress
-from core.runs import Run, champion
+from core.runs import Run
 from data.checking import load_dialogues, stream_dialogues
 from data.columns import ColumnsConfig
 from data.data_report import dialogue_hash
@@ -74,12 +75,6 @@ def evaluate(
         other = test.score(texts)
         baselines[name] = {**other.metrics, "paired": lead([own], [other])}
     return {"run": str(answers.run.path), **own.metrics, "baselines": baselines}
-
-
-def score_model(bot: Chatbot, pairs: Sequence[Pair], references: Sequence[str]) -> dict[str, Any]:
-    """Every metric of a chatbot on these pairs that is a single number."""
-    metrics = score_network(bot, held_out(bot, pairs, references)).metrics
-    return {name: value for name, value in metrics.items() if not isinstance(value, (dict, list))}
 
 
 def held_out(bot: Chatbot, pairs: Sequence[Pair], references: Sequence[str]) -> HeldOut:

@@ -9,11 +9,12 @@ import sacrebleu
 from apps.chatbot.datamodule import ChatDataModule
 from apps.chatbot.evaluate import answer_all, visible
 from apps.chatbot.inference import Chatbot
+from core.champions import champion
 from core.cli import verb
 from core.exporting import export_seq2seq, quantize
 from core.onnx_engine import OnnxSeq2Seq, graph_files
 from core.run_graphs import hand_out, write_graphs, write_note
-from core.runs import champion, load_run
+from core.runs import load_run
 from data.dialogues import Pair
 
 MAX_CHRF_LOSS = 0.5

@@ -8,9 +8,10 @@ from typing import Any
 from apps.chatbot.answers import Answers
 from apps.chatbot.engines import Engine
 from apps.chatbot.messages import read_messages
+from core.champions import champion
 from core.cli import verb
+from core.files import write_json, write_text
 from core.progress import progress
-from core.runs import champion, write_json, write_text
 from data.dialogues import Turn
 
 

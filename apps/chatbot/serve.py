@@ -17,9 +17,9 @@ from starlette.routing import Route
 from apps.chatbot.answers import Answers
 from apps.chatbot.engines import Engine
 from apps.chatbot.messages import conversation, parse_object
+from core.champions import champion
 from core.demo import check_port
 from core.plain import plain
-from core.runs import champion
 from data.dialogues import Turn
 
 logger = logging.getLogger(__name__)

@@ -12,13 +12,15 @@ from apps.chatbot.confidence import MOST_REPLIES, learn_confidence
 from apps.chatbot.datamodule import ChatDataModule, TextConfig
 from apps.chatbot.handover import FallbackConfig
 from apps.chatbot.inference import Chatbot
+from core.champions import promote_first
 from core.decoding import DecodingConfig
 from core.modules import Seq2SeqModule
 from core.nn.seq2seq import Seq2SeqConfig
 from core.optim import OptimConfig
-from core.runs import begin_run, new_run_dir, promote, save_run
-from core.training import FitResult, TrainerConfig, fit
+from core.runs import begin_run, beginning, is_finished, new_run_dir, save_run
+from core.training import FitResult, TrainerConfig, fit, stopped
 from data.columns import ColumnsConfig
+from data.sources import source_hash
 
 logger = logging.getLogger(__name__)
 APP = "chatbot"
@@ -56,6 +58,10 @@ class Recipe:
             label_smoothing=config["label_smoothing"],
         )
 
+    def to_config(self, data: str) -> dict[str, Any]:
+        """What a run's `config.yaml` says."""
+        return {"data": data, **asdict(self)}
+
 
 def train(
     data: str = "sample",
@@ -87,8 +93,10 @@ def train(
         label_smoothing: Share of the probability spread over all tokens, 0 to below 1.
         resume: Go on from the run's last checkpoint; give the same options as at first.
     """
+    if resume and run is not None and is_finished(run):
+        promote_first(run, APP)  # it may have been killed before that
+        return
     run_dir = new_run_dir(APP, model.cell, run, resume)
-    datamodule = ChatDataModule.from_source(data, columns, text, run_dir)
     recipe = Recipe(
         columns=columns,
         text=text,
@@ -99,22 +107,32 @@ def train(
         fallback=fallback,
         label_smoothing=label_smoothing,
     )
+    with beginning(run_dir, recipe.to_config(data), source_hash(data)):
+        datamodule = ChatDataModule.from_source(data, columns, text, run_dir)
     train_on(datamodule, recipe, data, run_dir, resume)
-    promote(run_dir, "the first run here", only_first=True)
+    promote_first(run_dir, APP)
 
 
 def train_on(
     datamodule: ChatDataModule, recipe: Recipe, data: str, run_dir: Path, resume: bool = False
 ) -> Chatbot:
-    """Fit a fresh network to prepared data and write the run folder."""
-    config = {"data": data, **asdict(recipe)}
+    """Fit a fresh network to prepared data and write the run folder.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; the run can be used, and gone on with.
+    """
+    config = recipe.to_config(data)
     seed = recipe.trainer.seed
-    begin_run(run_dir, config, datamodule.source_hash, resume)
+    begin_run(run_dir, config, datamodule.source_hash)
     loaders = (datamodule.loader("train", seed), datamodule.loader("validation", seed))
     seed_everything(seed, verbose=False)
     module = make_module(datamodule, recipe)
     result = fit(module, loaders, recipe.trainer, run_dir, resume)
-    return finish(run_dir, datamodule, module, config, result)
+    bot = learned(datamodule, module, recipe.decoding)
+    write(run_dir, datamodule, bot, config, result)
+    if result.is_stopped:
+        raise KeyboardInterrupt(stopped(run_dir, result))
+    return bot
 
 
 def make_module(datamodule: ChatDataModule, recipe: Recipe) -> Seq2SeqModule:
@@ -123,31 +141,38 @@ def make_module(datamodule: ChatDataModule, recipe: Recipe) -> Seq2SeqModule:
     return Seq2SeqModule(size, recipe.model, recipe.optim, recipe.label_smoothing)
 
 
-def finish(
-    run_dir: Path,
-    datamodule: ChatDataModule,
-    module: Seq2SeqModule,
-    config: dict[str, Any],
-    result: FitResult,
-) -> Chatbot:
-    """Learn how sure a reply is on the validation part, and write the run folder."""
-    decoding = DecodingConfig(**config["decoding"])
+def learned(datamodule: ChatDataModule, module: Seq2SeqModule, decoding: DecodingConfig) -> Chatbot:
+    """The chatbot of a trained network, which learns on the validation part how sure a reply is."""
     bot = Chatbot(module.model, datamodule.tokenizer, datamodule.config, decoding)
     bot.confidence = learn_confidence(
         bot, datamodule.dialogues("train"), datamodule.pairs("validation", MOST_REPLIES)
     )
+    return bot
+
+
+def write(
+    run_dir: Path,
+    datamodule: ChatDataModule,
+    bot: Chatbot,
+    config: Mapping[str, Any],
+    result: FitResult,
+    *,
+    more: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the run folder; `more` goes to its metrics."""
+    assert bot.confidence is not None
     datamodule.write(run_dir)
     save_run(
         run_dir,
         app=APP,
         config=config,
-        model=module.model,
+        model=bot.model,
         preprocessor={
             "tokenizer": datamodule.tokenizer.to_json(),
             "confidence": bot.confidence.to_plain(),
         },
-        metrics=asdict(result),
+        metrics={**asdict(result), **(more or {})},
         source_hash=datamodule.source_hash,
+        is_finished=not result.is_stopped,
     )
     logger.info("wrote %s (val_loss %.3f)", run_dir, result.val_loss)
-    return bot

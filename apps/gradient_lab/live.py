@@ -12,10 +12,10 @@ from apps.gradient_lab.gradients import FIRST, ROWS, measure
 from apps.gradient_lab.recipes import recipe
 from apps.gradient_lab.train import Check, Job, is_solved, make_module, train
 from core.clipping import Clipping
+from core.files import write_json
 from core.modules import SequenceModule
 from core.nn.initialization import CellName, Start
 from core.nn.sequence import Reading
-from core.runs import write_json
 from core.watching import StackWatch
 from data.synthetic import TASKS, TaskName
 

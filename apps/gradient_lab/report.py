@@ -18,11 +18,11 @@ from apps.gradient_lab.train import Job
 from apps.gradient_lab.tuning import rate_and_threshold, tuning_section
 from core.cli import verb
 from core.clipping import Clipping
+from core.files import write_text
 from core.nn.initialization import CELLS, CellName
 from core.optim import OptimConfig, OptimizerName
 from core.plain import plain
 from core.reporting import Section, write_report
-from core.runs import write_text
 from data.synthetic import TaskName
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,8 @@ VERBS = {
     "compare": (f"{HERE}.compare:compare", "train and score candidates side by side"),
     "forecast": (f"{HERE}.inference:forecast", "the distribution of prices ahead"),
     "export": (f"{HERE}.export:export", "write the network as ONNX, checked against torch"),
-    "retrain": (f"{HERE}.train:retrain", "go on from a run with new prices"),
+    "retrain": (f"{HERE}.retrain:retrain", "go on from a run with new prices"),
+    "rollback": (f"{HERE}.retrain:rollback", "make an earlier champion the champion again"),
     "demo": (f"{HERE}.__main__:demo", "open the forecaster in the browser"),
 }
 

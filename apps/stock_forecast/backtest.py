@@ -28,9 +28,10 @@ from apps.stock_forecast.score_table import table as score_table
 from apps.stock_forecast.train import OPTIM, TRAINER, Recipe
 from apps.stock_forecast.walking import Walked, trained, walk_over
 from core.cli import verb
+from core.files import write_json
 from core.nn.forecaster import ForecasterConfig
 from core.optim import OptimConfig
-from core.runs import begin_run, is_begun, new_run_dir, write_json
+from core.runs import begin_run, is_begun, new_run_dir
 from core.training import TrainerConfig
 from data.prices import hash_prices
 from data.windows import WindowConfig
@@ -96,7 +97,7 @@ def backtest(
     recipe = Recipe(model=model, optim=optim, trainer=trainer)
     source = {"data": data, "news": news}
     walk = {"command": "backtest", "refit": refit, "rolling": rolling, "windows": asdict(windows)}
-    begin_run(folder, {**source, **walk, **asdict(recipe)}, hash_prices(prices), goes_on)
+    begin_run(folder, {**source, **walk, **asdict(recipe)}, hash_prices(prices))
     walked = []
     for fold in folds:
         logger.info(

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from apps.stock_forecast.fitted import Fitted, fit_parts
 from core.batch import ForecastBatch
-from core.loading import BatchLoader
+from core.challenge import NothingNew
+from core.loading import BatchLoader, Rehearsal
 from core.memory import give_back
 from core.runs import Run
 from data.day_texts import DayTexts
@@ -39,6 +40,7 @@ logger = logging.getLogger(__name__)
 
 PARTS = ("train", "validation", "test")
 EVALUATION_BATCH = 1024
+NEW_TEST_SHARE = 0.2  # of the days after all that a run has
 GATHERED = 64  # rows read at once: each pulls its surroundings in the file into memory
 
 
@@ -77,6 +79,9 @@ class PriceDataModule:
         split: SplitDates | None = None,
     ) -> None:
         needed = config.horizons[-1] if fitted is None else 0  # the last day can be forecast
+        self.held_back: np.datetime64 | None = None  # first day of the hold-out of new data
+        self.rehearsal = Rehearsal(0, 0.0)
+        self._ordered: Rows | None = None  # training rows of which the first are old
         self.table = drop_short_tickers(table, config.context_length, needed).reset_index(drop=True)
         self.config = config
         if (config.news_sentiment != "none" or config.news_encoder) and "News" not in table:
@@ -153,26 +158,59 @@ class PriceDataModule:
             return lexicon_scores(texts)
         return classifier.scores(texts, self.history.dates)
 
-    def continued(self, frozen: "PriceDataModule", source: str) -> "PriceDataModule":
-        """The same, knowing what training will see beyond the frozen parts.
+    def learning_again(self, before: "PriceDataModule", old_share: float) -> "PriceDataModule":
+        """The same for a network that learned from some of it: new rows to learn, new ones to test.
+
+        Of the days after all that the run has, the last `NEW_TEST_SHARE` are held out, and of new
+        tickers the days of the frozen test part. Old examples are mixed into the new ones.
 
         Args:
-            frozen: The run's own parts.
-            source: Where the new rows come from, for the message.
+            before: All that the run keeps, seen through what it fitted.
+            old_share: As in `Rehearsal`.
 
         Raises:
-            ValueError: Nothing new can be learned from.
+            NothingNew: No new example to learn from or to test on.
         """
+        fitted = self.fitted
+        known = _keys(before, before.rows("train"))
+        later = example_rows(self.history, self.config, start=fitted.test_end)
+        later = later[~_keys(self, later).isin(known)]
+        if len(later):
+            days = np.unique(self.history.dates[later])
+            self.held_back = days[int((1 - NEW_TEST_SHARE) * len(days))]
         rows = self.rows("train")
-        if len(rows) <= len(frozen.rows("train")):
-            raise ValueError(
-                f"{source}: adds no training example to the run; give other tickers, or prices "
-                f"that reach {self.config.horizons[-1]} days past {self.fitted.test_end}"
+        is_old = _keys(self, rows).isin(known)
+        self._ordered = np.concatenate([rows[is_old], rows[~is_old]])
+        self.rehearsal = Rehearsal(int(is_old.sum()), old_share)
+        if is_old.all() or not len(self.new_test_rows()):
+            raise NothingNew(
+                f"{(~is_old).sum()} examples are new to the run; give other tickers, or prices "
+                f"that reach more than {self.config.horizons[-1]} days past {before.last_day}"
             )
-        last = self.history.dates[rows].max()
-        if last >= self.fitted.test_end:
-            self.fitted = replace(self.fitted, known_until=self.history.dates.max())
+        if self.held_back is not None:
+            self.fitted = replace(fitted, known_until=self.held_back - np.timedelta64(1, "D"))
         return self
+
+    def new_test_rows(self) -> Rows:
+        """The hold-out of the new data, see `learning_again`; the shortest outcome is known."""
+        start, fitted = self.fitted.test_start, self.fitted
+        rows = self.rows_after(start)
+        days = self.history.dates[rows]
+        names = np.asarray(self.history.tickers)[self.history.ticker[rows]]
+        is_new_ticker = ~np.isin(names, fitted.tickers) & (days <= fitted.test_end)
+        is_held_back = days >= self.held_back if self.held_back is not None else False
+        return rows[is_new_ticker | is_held_back]
+
+    def new_examples(self) -> Rows:
+        """The training rows that the network has not learned from."""
+        return (
+            np.empty(0, int) if self._ordered is None else self._ordered[self.rehearsal.num_old :]
+        )
+
+    @property
+    def last_day(self) -> np.datetime64:
+        """The last day that there are prices of."""
+        return self.history.dates.max()
 
     @property
     def input_size(self) -> int:
@@ -182,14 +220,17 @@ class PriceDataModule:
     def rows(self, part: str) -> Rows:
         """Examples of a part whose outcomes lie in it too.
 
-        Training also takes what follows the frozen test part, where a retrained run has it. In the
-        test part an example needs the shortest outcome; longer ones may be missing at its end.
+        Training also takes what follows the frozen test part, where a retrained run has it, as far
+        as that is not held back. In the test part an example needs the shortest outcome; longer
+        ones may be missing at its end.
         """
         fitted = self.fitted
         match part:
             case "train":
                 before = example_rows(self.history, self.config, stop=fitted.validation_start)
-                later = example_rows(self.history, self.config, start=fitted.test_end)
+                later = example_rows(
+                    self.history, self.config, start=fitted.test_end, stop=self.held_back
+                )
                 return np.concatenate([before, later]) if len(later) else before
             case "validation":
                 start, stop = fitted.validation_start, fitted.test_start
@@ -249,7 +290,7 @@ class PriceDataModule:
         Raises:
             ValueError: The part has no example.
         """
-        rows = self.rows(part)
+        rows = self.rows(part) if part != "train" or self._ordered is None else self._ordered
         if not len(rows):
             raise ValueError(
                 f"the {part} part has no example with context_length={self.config.context_length} "
@@ -258,13 +299,14 @@ class PriceDataModule:
         if part != "train":
             pieces = np.split(rows, range(EVALUATION_BATCH, len(rows), EVALUATION_BATCH))
             return BatchLoader(lambda _: pieces, self.batch, seed)
-        size = min(self.config.batch_size, len(rows))
-        whole = len(rows) // size * size  # the rest of an epoch's draw waits for the next epoch
-        return BatchLoader(
-            lambda random: np.split(random.permutation(rows)[:whole], whole // size),
-            self.batch,
-            seed,
-        )
+
+        def plan(random: np.random.Generator) -> list[Rows]:
+            drawn = random.permutation(rows[self.rehearsal.draw(len(rows), random)])
+            size = min(self.config.batch_size, len(drawn))
+            whole = len(drawn) // size * size  # the rest of a draw waits for the next epoch
+            return np.split(drawn[:whole], whole // size)
+
+        return BatchLoader(plan, self.batch, seed)
 
     def write(self, run_dir: Path) -> None:
         """Write the parts as Parquet; what is in neither frozen part goes to training."""
@@ -281,6 +323,13 @@ class PriceDataModule:
         folder.mkdir(parents=True, exist_ok=True)
         for part, mask in chosen.items():
             self.table[mask].to_parquet(folder / f"{part}.parquet", index=False)
+
+
+def _keys(datamodule: PriceDataModule, rows: Rows) -> pd.MultiIndex:
+    """Ticker and date of rows."""
+    history = datamodule.history
+    names = np.asarray(history.tickers)[history.ticker[rows]]
+    return pd.MultiIndex.from_arrays([names, history.dates[rows]])
 
 
 def stored_table(run: Run, parts: tuple[str, ...] = PARTS) -> pd.DataFrame:

@@ -14,8 +14,9 @@ from apps.stock_forecast.predicting import Compute, predict
 from apps.stock_forecast.row_scores import Outcomes, Scores, score
 from apps.stock_forecast.score_report import report
 from apps.stock_forecast.score_table import table
+from core.champions import champion
 from core.cli import verb
-from core.runs import champion, load_run
+from core.runs import load_run
 from data.windows import Rows
 
 

@@ -17,11 +17,12 @@ from apps.stock_forecast.datamodule import (
 )
 from apps.stock_forecast.fitted import Fitted
 from apps.stock_forecast.predicting import Compute, predict
+from core.champions import champion
 from core.cli import verb
 from core.forecast_exporting import GRAPH, OnnxForecaster, export_forecaster
 from core.nn.forecaster import LEVELS, Forecaster, ForecasterConfig
 from core.run_graphs import ensure_graphs
-from core.runs import Run, champion, load_run
+from core.runs import Run, load_run
 from data.windows import WindowConfig, feature_names, vocab_size
 
 logger = logging.getLogger(__name__)

@@ -70,7 +70,7 @@ def report(
         "baselines": baselines,
         "best_baseline": best,
         "crps_ratio_mean": {
-            name: _mean_of_ratios(losses["model"], losses[name], outcomes.day, horizons)
+            name: mean_of_ratios(losses["model"], losses[name], outcomes.day, horizons)
             for name in baselines
         },
         "crps_ratio": {
@@ -112,7 +112,7 @@ def _ratios(
     }
 
 
-def _mean_of_ratios(
+def mean_of_ratios(
     model: Floats, other: Floats, days: Days, horizons: Sequence[int]
 ) -> dict[str, Any]:
     """Mean over the horizons of the model's mean loss over another's, with its interval."""

@@ -17,7 +17,7 @@ from apps.stock_forecast.predicting import predict
 from apps.stock_forecast.row_scores import Outcomes
 from apps.stock_forecast.train import Recipe, train_on
 from core.nn.forecaster import Forecaster
-from core.runs import is_begun
+from core.runs import is_begun, is_finished
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def trained(
     datamodule: PriceDataModule, recipe: Recipe, source: dict[str, Any], run_dir: Path
 ) -> Forecaster:
     """The network of a fold: trained, gone on with or, where it is finished, read."""
-    if (run_dir / "manifest.json").exists():
+    if is_finished(run_dir):
         logger.info("%s is trained already", run_dir)
         return StockForecaster.load(run_dir).model
     return train_on(datamodule, recipe, source, run_dir, resume=is_begun(run_dir))

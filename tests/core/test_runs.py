@@ -1,6 +1,5 @@
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,7 @@ from core.loading import BatchLoader
 from core.modules import ForecastModule
 from core.nn.forecaster import LEVELS, ForecasterConfig
 from core.optim import OptimConfig
-from core.runs import (
-    FORMAT_VERSION,
-    begin_run,
-    champion,
-    load_run,
-    new_run_dir,
-    promote,
-    save_run,
-)
+from core.runs import FORMAT_VERSION, begin_run, load_run, new_run_dir, save_run, write_manifest
 from core.training import TrainerConfig, fit
 
 CONFIG = {"data": "sample", "model": {"cell": "gru"}, "trainer": {"seed": 5, "max_epochs": 3}}
@@ -53,8 +44,7 @@ def files_of(path: Path) -> list[str]:
 
 
 def change_manifest(run: Path, **changes: Any) -> None:
-    manifest = json.loads((run / "manifest.json").read_text())
-    (run / "manifest.json").write_text(json.dumps(manifest | changes))
+    write_manifest(run, json.loads((run / "manifest.json").read_text()) | changes)
 
 
 HASHED = [
@@ -196,46 +186,6 @@ def test_nothing_half_written_is_left(tmp_path: Path) -> None:
     assert not [name for name in files_of(run) if "partial" in name]
 
 
-def test_promote_points_a_link_in_the_parent_and_keeps_a_history(tmp_path: Path) -> None:
-    first, second = write_run(tmp_path / "a"), write_run(tmp_path / "b")
-    link = tmp_path / "champion"
-    assert promote(first, "the first")
-    assert link.is_symlink()
-    assert os.readlink(link) == "a"
-    assert promote(second, "better")
-    assert os.readlink(link) == "b"
-    assert load_run(link, "chatbot").path == second.resolve()
-    lines = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
-    assert [(e["run"], e["replaced"], e["reason"]) for e in lines] == [
-        ("a", None, "the first"),
-        ("b", "a", "better"),
-    ]
-    assert {e["source_sha256"] for e in lines} == {"ab" * 32}
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b", "champion", "history.jsonl"]
-
-
-def test_only_first_leaves_a_champion_but_replaces_a_dangling_link(tmp_path: Path) -> None:
-    first, second = write_run(tmp_path / "a"), write_run(tmp_path / "b")
-    assert promote(first, "x", only_first=True)
-    assert not promote(second, "y", only_first=True)
-    assert os.readlink(tmp_path / "champion") == "a"
-    assert len((tmp_path / "history.jsonl").read_text().splitlines()) == 1
-    first.rename(tmp_path / "moved")
-    assert promote(second, "y", only_first=True)
-    assert os.readlink(tmp_path / "champion") == "b"
-
-
-def test_the_moved_parent_keeps_its_champion(tmp_path: Path) -> None:
-    promote(write_run(tmp_path / "here" / "a"), "x")
-    (tmp_path / "here").rename(tmp_path / "there")
-    load_run(tmp_path / "there" / "champion", "chatbot")
-
-
-def test_without_a_run_the_champion_is_read() -> None:
-    assert champion("chatbot", None) == Path("runs/chatbot/champion")
-    assert champion("chatbot", Path("x")) == Path("x")
-
-
 def test_a_new_run_goes_where_it_was_asked_or_beside_the_others(tmp_path: Path) -> None:
     asked = tmp_path / "run"
     assert new_run_dir("chatbot", "lstm", asked) == asked
@@ -260,7 +210,7 @@ def test_a_new_run_never_overwrites(tmp_path: Path) -> None:
 
 def test_an_unfinished_training_is_gone_on_with_only_on_resume(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    begin_run(run, CONFIG, "ab", resume=False)
+    begin_run(run, CONFIG, "ab")
     (run / "checkpoints").mkdir()
     with pytest.raises(ValueError, match="holds an unfinished training; add --resume"):
         new_run_dir("chatbot", "lstm", run)
@@ -276,8 +226,8 @@ def test_resume_needs_a_training_that_was_begun(tmp_path: Path) -> None:
 
 def test_the_same_options_and_data_resume(tmp_path: Path) -> None:
     config = CONFIG | {"shares": (0.1, 0.2), "path": Path("x"), "none": None}
-    begin_run(tmp_path, config, "ab", resume=False)
-    begin_run(tmp_path, config, "ab", resume=True)
+    begin_run(tmp_path, config, "ab")
+    begin_run(tmp_path, config, "ab")
 
 
 @pytest.mark.parametrize(
@@ -297,13 +247,13 @@ def test_the_same_options_and_data_resume(tmp_path: Path) -> None:
 def test_resuming_with_another_option_names_it(
     tmp_path: Path, config: dict, source_hash: str, match: str
 ) -> None:
-    begin_run(tmp_path, CONFIG, "ab", resume=False)
+    begin_run(tmp_path, CONFIG, "ab")
     with pytest.raises(ValueError, match=match):
-        begin_run(tmp_path, config, source_hash, resume=True)
+        begin_run(tmp_path, config, source_hash)
 
 
 def test_a_finished_run_forgets_that_it_was_begun(tmp_path: Path) -> None:
-    begin_run(tmp_path / "run", CONFIG, "ab", resume=False)
+    begin_run(tmp_path / "run", CONFIG, "ab")
     assert "started.json" not in files_of(write_run(tmp_path / "run"))
 
 

@@ -107,11 +107,15 @@ def test_a_preparation_that_is_killed_leaves_nothing_that_looks_finished(tmp_pat
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert [file.name for file in run.iterdir()] == ["data.partial"]
+    assert sorted(file.name for file in run.iterdir()) == ["data.partial", "started.json"]
     assert new_run_dir("chatbot", "lstm", run) == run  # and may be trained into again
     short = write(tmp_path / "e.jsonl", [f"question about a {thing}" for thing in THINGS])
     prepared(short, run)
-    assert sorted(file.name for file in run.iterdir()) == ["data", "data_report.json"]
+    assert sorted(file.name for file in run.iterdir()) == [
+        "data",
+        "data_report.json",
+        "preprocessor",
+    ]
     assert sorted(f.name for f in (run / "data").iterdir()) == sorted(f"{p}.parquet" for p in PARTS)
 
 

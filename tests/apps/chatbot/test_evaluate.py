@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import sacrebleu
 
-from apps.chatbot.evaluate import evaluate, raw_dialogues, score_model
+from apps.chatbot.evaluate import evaluate, held_out, raw_dialogues, score_network
 from apps.chatbot.evaluate_table import table
 from apps.chatbot.held_out import HeldOut, lead
 from apps.chatbot.inference import Chatbot, Reply
@@ -237,7 +237,7 @@ def test_the_table_shows_every_candidate_part_and_five_of_the_worst(result):
 def test_the_metrics_of_retraining_are_single_numbers(chat):
     bot = Chatbot.load(load_run(chat.run, "chatbot"))
     pairs = reply_pairs(mask_dialogues(load_dialogues(str(chat.data))))[:8]
-    found = score_model(bot, pairs, [one.reply for one in pairs])
+    found = score_network(bot, held_out(bot, pairs, [one.reply for one in pairs])).metrics
     assert found.keys() >= {"chrf", "perplexity", "latency_ms_p95", "handoff_rate"}
     assert all(value is None or isinstance(value, (int, float)) for value in found.values())
 

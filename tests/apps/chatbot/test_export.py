@@ -8,7 +8,8 @@ from safetensors.torch import load_file, save_file
 from apps.chatbot import export as exporting
 from apps.chatbot.answers import Answers
 from apps.chatbot.datamodule import ChatDataModule
-from core.runs import file_hash, load_run
+from core.files import file_hash
+from core.runs import load_run
 from data.dialogues import Turn
 from tests.conftest import TINY_CHAT
 

@@ -1,8 +1,9 @@
 import json
 
 from apps.chatbot.datamodule import ChatDataModule
+from core.files import file_hash
 from core.nn.seq2seq import Seq2Seq
-from core.runs import file_hash, load_run
+from core.runs import load_run
 from data.dialogues import PARTS
 from tests.conftest import TINY_CHAT, write_dialogues
 
@@ -39,10 +40,15 @@ def test_retraining_trains_with_dropout(chat, tmp_path, command, monkeypatch):
     assert True in modes
 
 
-def test_dialogues_that_the_run_knows_already_are_refused(chat, command):
-    result = command("chatbot", "retrain", "--run", chat.run, "--data", chat.data)
-    assert result.code == 2
-    assert "0 dialogues are new" in result.err
+def test_dialogues_that_the_run_knows_already_change_nothing(chat, command):
+    runs = sorted(chat.run.parent.iterdir())
+    result = command("chatbot", "retrain", "--run", chat.run, "--data", chat.data, "--json")
+    assert result.code == 0, result.err
+    answer = json.loads(result.out)
+    assert not answer["promoted"]
+    assert "0 dialogues are new" in answer["reason"]
+    assert answer["run"] == str(chat.run.resolve())
+    assert sorted(chat.run.parent.iterdir()) == runs
 
 
 def write_table(path, word, count=40):

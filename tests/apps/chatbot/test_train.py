@@ -101,7 +101,8 @@ def test_an_unfinished_training_is_kept_and_resumed_with_its_own_options_alone(
     before = load_run(chat.run, "chatbot")
     config = before.config
     config["trainer"]["max_epochs"] = 7
-    begin_run(run, config, before.manifest["source_sha256"], resume=False)
+    begin_run(run, config, before.manifest["source_sha256"])
+    (run / "checkpoints").mkdir()
     assert "holds an unfinished training" in command("chatbot", "train", *words).err
     refused = command("chatbot", "train", *words, "--resume")
     assert refused.code == 2

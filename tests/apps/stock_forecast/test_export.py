@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 from apps.stock_forecast.inference import StockForecaster
-from core.runs import file_hash
+from core.files import file_hash
 from tests.conftest import TINY_PRICES
 
 

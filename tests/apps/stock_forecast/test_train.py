@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from apps.stock_forecast.datamodule import PriceDataModule
 from apps.stock_forecast.train import train
 from core.cli import call
-from core.runs import file_hash, load_run
+from core.runs import load_run
 from data.prices import load_prices
 from data.windows import WindowConfig, target_of
 from tests.conftest import TINY_PRICES, write_prices
@@ -65,31 +65,6 @@ def test_outcomes_of_a_part_lie_in_it(tmp_path):
     known = target_of(module.history, module.rows("test"), (1, 5))
     assert np.isfinite(known[:, 0]).all()
     assert np.isnan(known[:, 1]).any()
-
-
-def test_retraining_on_newer_days_and_tickers_leaves_the_old_run_alone(tmp_path, command):
-    long = pd.read_csv(write_prices(tmp_path / "long.csv", "ABC"))
-    old = long[(long["Ticker"] != "C") & (long["Date"] < "2016-04-01")]
-    old.to_csv(tmp_path / "old.csv", index=False)
-    run = tmp_path / "runs" / "old"
-    words = ["--data", tmp_path / "old.csv", "--run", run, *TINY_PRICES]
-    assert command("stock-forecast", "train", *words).code == 0
-    before = {p: file_hash(p) for p in run.rglob("*") if p.is_file()}
-    result = command(
-        "stock-forecast", "retrain", "--run", run, "--data", tmp_path / "long.csv", "--json"
-    )
-    assert result.code == 0, result.err
-    answer = json.loads(result.out)
-    assert answer.keys() >= {"old", "new", "promoted", "reason", "run"}
-    assert {p: file_hash(p) for p in run.rglob("*") if p.is_file()} == before
-    stored = pd.read_parquet(f"{answer['run']}/data/train.parquet")
-    assert set(stored["Ticker"]) == {"A", "B", "C"}
-
-
-def test_retraining_without_anything_new_is_refused(stocks, command):
-    result = command("stock-forecast", "retrain", "--run", stocks.run, "--data", stocks.data)
-    assert result.code == 2
-    assert "adds no training example" in result.err
 
 
 def test_news_are_features_and_are_asked_for_again(tmp_path, command, stocks):
