@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from core.plain import plain
+from core.processes import is_first_process
 
 PACKAGE = "recurrent-suite"
 _DISK = {
@@ -175,9 +176,13 @@ def verb(show: Callable[[Any], str], positional: str = "") -> Callable[[Any], An
 
 def quiet_libraries() -> None:
     """Send the log to standard error, without what a user cannot act on."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    level = (
+        logging.INFO if is_first_process() else logging.ERROR
+    )  # the others would say the same again
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     for noisy in (
         "pytorch_lightning",
+        "lightning_fabric",
         "datasets",
         "fsspec",
         "httpx",

@@ -5,6 +5,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+from core.distributed import share
+
 BatchT = TypeVar("BatchT")
 BatchPlan = Callable[[np.random.Generator], Sequence[np.ndarray]]
 
@@ -33,35 +35,59 @@ class Rehearsal(NamedTuple):
 class BatchLoader(Generic[BatchT]):
     """Batches made from row numbers, in an order that depends on the seed and the epoch alone.
 
+    Where several processes train together (`core.distributed`), each gets its rows of every batch;
+    of a batch with fewer rows than processes it is told nothing. What is not trained on is shared
+    out by whole batches.
+
     Args:
         plan: Draws one epoch's batches, each an array of row numbers. The number of batches must
             not depend on the draw.
         collate: Makes a batch from row numbers.
         seed: Of the order.
+        is_training: Whether the gradient comes from these batches.
     """
 
     def __init__(
-        self, plan: BatchPlan, collate: Callable[[np.ndarray], BatchT], seed: int = 0
+        self,
+        plan: BatchPlan,
+        collate: Callable[[np.ndarray], BatchT],
+        seed: int = 0,
+        *,
+        is_training: bool = True,
     ) -> None:
         self.plan = plan
         self.collate = collate
         self.seed = seed
         self.epoch = 0
         self.position = 0
-        self._num_batches = len(plan(np.random.default_rng([seed, 0])))
+        self.is_training = is_training
+        self._sizes = [len(rows) for rows in plan(np.random.default_rng([seed, 0]))]
 
     def __len__(self) -> int:
-        return self._num_batches
+        rank, size = share()
+        if self.is_training:
+            return sum(count >= size for count in self._sizes)
+        count = len(self._sizes)
+        return len(range(rank, count, size)) if count >= size else count
 
     def __iter__(self) -> Iterator[BatchT]:
         # Nobody asks a sized loader for one batch more than it has, so code behind the last yield
         # would not run: the next epoch begins here.
         if self.position >= len(self):
             self.epoch, self.position = self.epoch + 1, 0
-        batches = self.plan(np.random.default_rng([self.seed, self.epoch]))
+        batches = self._own(self.plan(np.random.default_rng([self.seed, self.epoch])))
         for rows in batches[self.position :]:
             self.position += 1
             yield self.collate(rows)
+
+    def _own(self, batches: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+        """This process's share of an epoch's batches."""
+        rank, size = share()
+        if size == 1:
+            return batches
+        if self.is_training:
+            return [rows[rank::size] for rows in batches if len(rows) >= size]
+        return batches[rank::size] if len(batches) >= size else batches
 
     def state_dict(self) -> dict[str, Any]:
         """Epoch, and batches of it that were handed out."""

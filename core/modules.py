@@ -7,9 +7,11 @@ from typing import Any, Literal
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+from torchmetrics import MeanMetric
 
 from core.batch import ForecastBatch, Seq2SeqBatch, SequenceBatch
 from core.clipping import Clipping, clip_gradients
+from core.distributed import share_weight
 from core.metrics import pinball_loss
 from core.nn.forecaster import Forecaster, ForecasterConfig
 from core.nn.recurrent import RecurrentConfig
@@ -36,6 +38,7 @@ class TaskModule(pl.LightningModule):
         self.optim_config = optim
         self.clipping = Clipping()
         self.last_grad_norm = torch.tensor(torch.nan)
+        self.val_loss = MeanMetric()
 
     def configure_optimizers(self) -> Any:
         """The chosen optimiser and schedule over the trainer's own number of steps."""
@@ -69,6 +72,16 @@ class TaskModule(pl.LightningModule):
             adaptive=self.clipping.adaptive,
         )
         self.log("grad_norm", self.last_grad_norm)
+
+    def validated(self, loss: Tensor, count: int) -> None:
+        """Log a batch's `val_loss`: its mean over everything that every process validates.
+
+        Args:
+            loss: Mean over the batch.
+            count: What it is the mean over.
+        """
+        self.val_loss.update(loss, count)
+        self.log("val_loss", self.val_loss, prog_bar=True)
 
     def penalized(self, loss: Tensor) -> Tensor:
         """The loss with the penalties that were chosen: what is minimised, but not logged."""
@@ -114,13 +127,12 @@ class Seq2SeqModule(TaskModule):
             logits.float(), target, label_smoothing=self.label_smoothing
         )
         self.log("train_loss", loss, prog_bar=True, batch_size=len(target))
-        return self.penalized(loss)
+        return self.penalized(loss * share_weight(len(target), loss.device))
 
     def validation_step(self, batch: Seq2SeqBatch, _: int) -> None:
         """Mean cross-entropy per real target token, in nats."""
         logits, target = self.model(batch)
-        loss = nn.functional.cross_entropy(logits.float(), target)
-        self.log("val_loss", loss, prog_bar=True, batch_size=len(target))
+        self.validated(nn.functional.cross_entropy(logits.float(), target), len(target))
 
 
 class ForecastModule(TaskModule):
@@ -160,14 +172,15 @@ class ForecastModule(TaskModule):
         """Mean pinball loss over members, horizons and levels: each member learns by itself."""
         quantiles = self.model.by_member(*batch.seen)  # (M, B, P, Q), in units of the scale
         loss = pinball_loss(quantiles, batch.target / batch.scale, self.model.levels)
-        self.log("train_loss", loss, prog_bar=True, batch_size=len(batch.inputs))
-        return self.penalized(loss)
+        count = len(batch.inputs)
+        self.log("train_loss", loss, prog_bar=True, batch_size=count)
+        return self.penalized(loss * share_weight(count, loss.device))
 
     def validation_step(self, batch: ForecastBatch, _: int) -> None:
         """Mean pinball loss of the forecast over horizons and levels."""
         target = batch.target / batch.scale  # (B, P)
         loss = pinball_loss(self.model(*batch.seen), target, self.model.levels)
-        self.log("val_loss", loss, prog_bar=True, batch_size=len(batch.inputs))
+        self.validated(loss, len(batch.inputs))
 
 
 class SequenceModule(TaskModule):
@@ -201,12 +214,13 @@ class SequenceModule(TaskModule):
 
     def training_step(self, batch: SequenceBatch, _: int) -> Tensor:
         """Mean loss over the answers."""
-        return self.penalized(self._loss(batch, self.label_smoothing))
+        loss = self._loss(batch, self.label_smoothing)
+        return self.penalized(loss * share_weight(len(batch.inputs), loss.device))
 
     def validation_step(self, batch: SequenceBatch, _: int) -> None:
         """The loss, and the task's score."""
-        self.log("val_loss", self._loss(batch), batch_size=len(batch.inputs))
-        self.log("val_score", self.score(batch), batch_size=len(batch.inputs))
+        self.validated(self._loss(batch), len(batch.inputs))
+        self.log("val_score", self.score(batch), batch_size=len(batch.inputs), sync_dist=True)
 
     def score(self, batch: SequenceBatch) -> Tensor:
         """Share right where there is one class a row, else the loss."""

@@ -144,6 +144,8 @@ class GradientMonitor(pl.Callback):
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Sum up; also where a finished training was resumed and no step was left to take."""
+        if not trainer.is_global_zero:
+            return
         self.summary = self._summarize(pl_module)
         write_json(self.path, self.summary)
         for line in self.summary["words"]:

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from core.processes import is_first_process
+
 
 @contextmanager
 def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
@@ -24,7 +26,8 @@ def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    is_off = not is_first_process()
+    with Progress(*columns, console=Console(stderr=True), disable=is_off) as bar:
         task = bar.add_task(what, total=total)
         try:
             yield lambda count: bar.advance(task, count)

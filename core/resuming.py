@@ -17,6 +17,7 @@ from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, ModelCheckpoi
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from core.distributed import everyones, is_asked_anywhere, share
 from core.files import replacing
 from core.loading import BatchLoader
 
@@ -91,18 +92,19 @@ class StopsCleanly(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Stop in the middle of an epoch; at its end the validation comes first."""
-        if self.is_asked and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+        is_last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        if not is_last and is_asked_anywhere(self.is_asked):
             trainer.save_checkpoint(self.path)
             raise Stopped
 
     def on_validation_batch_end(self, *_: Any) -> None:
         """Stop in the middle of a validation; the last checkpoint is the one to go on from."""
-        if self.is_asked:
+        if self.is_asked and share()[1] == 1:  # several may have different numbers of batches
             raise Stopped
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop after an epoch."""
-        if self.is_asked:
+        if is_asked_anywhere(self.is_asked):
             trainer.save_checkpoint(self.path)
             raise Stopped
 
@@ -110,14 +112,18 @@ class StopsCleanly(pl.Callback):
 class RandomState(pl.Callback):
     """Saves every random generator with the checkpoint and puts it back when training resumes.
 
-    Plain lists and ints, so that the checkpoint loads with `weights_only=True`.
+    Where several processes train together each has states, and dropout, of its own. Plain lists
+    and ints, so that the checkpoint loads with `weights_only=True`.
     """
 
     def __init__(self) -> None:
         self.loaded: dict[str, Any] | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of torch's, the GPU's, numpy's and Python's generators."""
+        """The state of torch's, the GPU's, numpy's and Python's generators, of each process."""
+        return {"processes": everyones(self._own())}
+
+    def _own(self) -> dict[str, Any]:
         name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002
         version, internal, following = random.getstate()
         return {
@@ -128,12 +134,26 @@ class RandomState(pl.Callback):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Keep the state until training starts: Lightning draws numbers in between."""
-        self.loaded = state_dict
+        """Keep the state until training starts: Lightning draws numbers in between.
+
+        Raises:
+            ValueError: The training had another number of processes.
+        """
+        states = state_dict["processes"]
+        rank, size = share()
+        if len(states) != size:
+            raise ValueError(
+                f"the training had {len(states)} processes, now there are {size}; resume with as "
+                "many"
+            )
+        self.loaded = states[rank]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Put the saved state back."""
         if self.loaded is None:
+            rank, _ = share()
+            if rank:
+                torch.manual_seed(torch.initial_seed() + rank)
             return
         torch.set_rng_state(self.loaded["torch"])
         if self.loaded.get("cuda") is not None and torch.cuda.is_available():

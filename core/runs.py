@@ -17,6 +17,7 @@ from torch import nn
 
 from core.files import PARTIAL, file_hash, read_json, replacing, write_json, write_text
 from core.plain import plain
+from core.processes import is_first_process, name_run, named_run, wait_for
 
 FORMAT_VERSION = 5
 MANIFEST = "manifest.json"
@@ -78,6 +79,10 @@ def new_run_dir(app: str, name: str, run: Path | None, resume: bool = False) -> 
         FileNotFoundError: `resume` without a training that was begun there.
         ValueError: The folder holds a run, finished or not, or other files.
     """
+    if not is_first_process():
+        path = named_run(run)
+        wait_for(path / _STARTED)
+        return path
     if resume and run is None:
         raise ValueError("--resume needs --run: the folder of the training to go on with")
     path = run or Path("runs") / app / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
@@ -97,6 +102,7 @@ def new_run_dir(app: str, name: str, run: Path | None, resume: bool = False) -> 
     # What a preparation of the data leaves that was killed is cleared by the next one.
     if left and not is_begun(path):
         raise ValueError(f"{path}: is not empty and not a run; give --run another folder")
+    name_run(path)
     return path
 
 

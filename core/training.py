@@ -1,6 +1,7 @@
 """fit(): seed, callbacks, Trainer, resume; the best weights are loaded at the end."""
 
 import logging
+import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,15 +12,23 @@ from typing import Any, Literal
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import RichProgressBar
-from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.loggers import (
+    CSVLogger,
+    Logger,
+    MLFlowLogger,
+    TensorBoardLogger,
+    WandbLogger,
+)
 
 from core.averaging import LastWeights
 from core.budget import MANY_EPOCHS, CpuBudget
 from core.clipping import Clipping
+from core.distributed import end_of_shared_work
 from core.loading import BatchLoader
 from core.memory import ReturnsMemory, keep_freed_memory
 from core.modules import TaskModule
 from core.monitor import GradientMonitor
+from core.processes import is_first_process
 from core.resuming import (
     Abandoned,
     BestWeights,
@@ -58,6 +67,13 @@ class TrainerConfig:
             al. 2021, arXiv:2102.06171, eq. 3), before both; 0 switches it off.
         precision: `auto` takes bf16-mixed where the processor multiplies bf16 matrices in
             hardware (CUDA since Ampere, or a CPU with AMX), else 32-true.
+        devices: Processes on each host, one a GPU where there are some; with `strategy=ddp`.
+        num_nodes: Hosts; start the same command on each with `torchrun`.
+        strategy: `ddp` shares every batch among `devices` times `num_nodes` processes: the same
+            steps as in one. All hosts must see the run folder.
+        logger: Where curves go beside `logs/metrics.csv`: `tensorboard` (the run's `logs/`),
+            `wandb` or `mlflow` (which read their own settings from the environment, such as
+            WANDB_MODE and MLFLOW_TRACKING_URI, and must be installed).
         checkpoint_steps: Optimiser steps between checkpoints for `--resume`, at least 1.
         seed: Of the starting weights, dropout and the batch order.
         progress: Show Lightning's bar (on standard error).
@@ -72,6 +88,10 @@ class TrainerConfig:
     clip_value: float = 0.0
     clip_adaptive: float = 0.0
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    devices: int = 1
+    num_nodes: int = 1
+    strategy: Literal["auto", "ddp"] = "auto"
+    logger: Literal["tensorboard", "wandb", "mlflow"] = "tensorboard"
     checkpoint_steps: int = 200
     seed: int = 0
     progress: bool = True
@@ -99,6 +119,18 @@ class TrainerConfig:
         if self.precision not in ("auto", "32-true", "bf16-mixed"):
             raise ValueError(
                 f"precision={self.precision!r} is unknown; choose auto, 32-true or bf16-mixed"
+            )
+
+        if self.devices < 1 or self.num_nodes < 1:
+            raise ValueError(
+                f"devices={self.devices} and num_nodes={self.num_nodes} must be at least 1"
+            )
+        if self.strategy not in ("auto", "ddp"):
+            raise ValueError(f"strategy={self.strategy!r} is unknown; choose auto or ddp")
+        if self.devices * self.num_nodes > 1 and (self.strategy != "ddp" or self.cpu_minutes):
+            raise ValueError(
+                f"devices={self.devices}, num_nodes={self.num_nodes}: several processes need "
+                "strategy=ddp, and cpu_minutes=0, which each of them would measure otherwise"
             )
 
     @property
@@ -203,18 +235,20 @@ def fit(
     log = run_dir / "logs" / "metrics.csv"
     rows = earlier_rows(log, last) if checkpoint and log.exists() else []
     csv_logger = CSVLogger(run_dir / "logs", "", "")
-    if rows:
+    if rows and is_first_process():
         csv_logger.experiment.metrics = rows
         csv_logger.save()
     trainer = pl.Trainer(
         accelerator="auto",
-        devices=1,
+        devices=config.devices,
+        num_nodes=config.num_nodes,
+        strategy=config.strategy,
         precision=resolve_precision(config.precision),
         max_epochs=config.max_epochs if budget is None else MANY_EPOCHS,
         max_time=timedelta(minutes=config.max_minutes) if config.max_minutes else None,
         callbacks=callbacks,
         plugins=[WholeCheckpoints()],
-        logger=[csv_logger, TensorBoardLogger(run_dir / "logs", "", "")],
+        logger=[csv_logger, make_logger(config.logger, run_dir)],
         log_every_n_steps=10,
         enable_model_summary=False,
         enable_progress_bar=config.progress,
@@ -236,7 +270,35 @@ def fit(
     cpu_seconds = time.process_time() - cpu_started if budget is None else budget.used
     score = _load_best(module, best, averaged, loaders[1], config.precision)
     epochs, steps = trainer.current_epoch, trainer.global_step
+    end_of_shared_work()
     return FitResult(seconds, cpu_seconds, epochs, steps, score, is_stopped)
+
+
+def make_logger(name: str, run_dir: Path) -> Logger:
+    """The logger of a name, see `TrainerConfig`.
+
+    Raises:
+        ValueError: Its package is not installed.
+    """
+    folder = run_dir / "logs"
+    try:
+        match name:
+            case "tensorboard":
+                return TensorBoardLogger(folder, "", "")
+            case "wandb":
+                folder.mkdir(parents=True, exist_ok=True)
+                return WandbLogger(run_dir.name, folder, project="recurrent-suite")
+            case "mlflow":
+                place = os.environ.get(
+                    "MLFLOW_TRACKING_URI", f"file:{(folder / 'mlflow').resolve()}"
+                )
+                return MLFlowLogger("recurrent-suite", run_dir.name, tracking_uri=place)
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"trainer.logger={name}: its package is not installed ({error}); "
+            f"`pip install {name}`, or choose tensorboard"
+        ) from None
+    raise ValueError(f"trainer.logger={name!r} is unknown; choose tensorboard, wandb or mlflow")
 
 
 def _load_best(

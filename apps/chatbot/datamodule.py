@@ -12,6 +12,7 @@ import numpy as np
 from core.batch import Seq2SeqBatch
 from core.files import read_json, write_json
 from core.loading import BatchLoader, Rehearsal
+from core.processes import is_first_process, wait_for
 from core.progress import progress
 from core.runs import Run
 from data.checking import stream_dialogues
@@ -114,6 +115,8 @@ class ChatDataModule:
         A folder that holds the parts already (a training that is resumed) is read instead.
         """
         digest = source_hash(data)
+        if not is_first_process():
+            wait_for(folder / "data")
         report = DataReport(data)
         dialogues = map(mask_dialogue, stream_dialogues(data, columns, report.dropped))
         split = SplitConfig(
@@ -213,7 +216,7 @@ class ChatDataModule:
                 lengths[1].mean(),
                 100 * share,
             )
-        return BatchLoader(plan, tokens.batch, seed)
+        return BatchLoader(plan, tokens.batch, seed, is_training=part == "train")
 
     def dialogues(self, part: str) -> Iterator[Dialogue]:
         """The masked dialogues of one part, one after the other."""

@@ -53,7 +53,8 @@ class TaskData:
         def collate(number: np.ndarray) -> SequenceBatch:
             return self._draw(EVALUATION_ROWS, part, int(number[0]))
 
-        return BatchLoader(lambda _: list(np.arange(num_batches)[:, None]), collate)
+        plan = list(np.arange(num_batches)[:, None])
+        return BatchLoader(lambda _: plan, collate, is_training=False)
 
     def _draw(self, num: int, part: Part, number: int) -> SequenceBatch:
         # torch's generator reads 32 bits of a seed alone: numpy mixes all of them into these.

@@ -298,7 +298,7 @@ class PriceDataModule:
             )
         if part != "train":
             pieces = np.split(rows, range(EVALUATION_BATCH, len(rows), EVALUATION_BATCH))
-            return BatchLoader(lambda _: pieces, self.batch, seed)
+            return BatchLoader(lambda _: pieces, self.batch, seed, is_training=False)
 
         def plan(random: np.random.Generator) -> list[Rows]:
             drawn = random.permutation(rows[self.rehearsal.draw(len(rows), random)])
