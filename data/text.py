@@ -177,17 +177,20 @@ def grown(tokenizer: Tokenizer, old: Iterable[str], new: Iterable[str], most: in
         if not tokenizer.known([token]):
             added.append({**added[0], "id": len(vocabulary), "content": token})
             vocabulary[token] = len(vocabulary)
-    for left, right in learned_merges(words, most):
-        state["model"]["merges"].append([left, right])
-        vocabulary.setdefault(left + right, len(vocabulary))
+    state["model"]["merges"] += learned_merges(words, vocabulary, most)
     return Tokenizer.from_json(json.dumps(state))
 
 
-def learned_merges(words: Mapping[tuple[str, ...], int], most: int) -> list[tuple[str, str]]:
+def learned_merges(
+    words: Mapping[tuple[str, ...], int], vocabulary: dict[str, int], most: int
+) -> list[tuple[str, str]]:
     """The merges of the pairs that are most frequent, one after the other.
+
+    Of equally frequent ones the pair of the lowest ids comes first, as in the tokenizers library.
 
     Args:
         words: How often each word occurs, as its tokens.
+        vocabulary: Ids of the tokens; the new ones are added.
         most: How many merges, at most; a pair that occurs fewer than `LEAST_PAIRS` times is none.
     """
     spelled = [list(word) for word in words]
@@ -200,10 +203,11 @@ def learned_merges(words: Mapping[tuple[str, ...], int], most: int) -> list[tupl
             frequency[pair] += counts[row]
     merges: list[tuple[str, str]] = []
     while len(merges) < most and frequency:
-        best = max(frequency, key=lambda pair: (frequency[pair], pair))
+        best = max(frequency, key=lambda p: (frequency[p], -vocabulary[p[0]], -vocabulary[p[1]]))
         if frequency[best] < LEAST_PAIRS:
             break
         merges.append(best)
+        vocabulary.setdefault("".join(best), len(vocabulary))
         for row in where.pop(best):
             for pair in pairwise(spelled[row]):
                 frequency[pair] -= counts[row]
