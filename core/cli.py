@@ -6,6 +6,7 @@ import importlib
 import json
 import logging
 import re
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -62,6 +63,7 @@ def guarded(name: str, action: Callable[[], None]) -> NoReturn:
     except (ValueError, OSError) as error:
         _fail(name, _one_line(error))
     except KeyboardInterrupt as stop:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is ending already
         _fail(name, f"interrupted: {stop}" if str(stop) else "interrupted", code=130)
     sys.exit(0)
 
