@@ -192,14 +192,19 @@ class PriceDataModule:
         return self
 
     def new_test_rows(self) -> Rows:
-        """The hold-out of the new data, see `learning_again`; the shortest outcome is known."""
-        start, fitted = self.fitted.test_start, self.fitted
-        rows = self.rows_after(start)
-        days = self.history.dates[rows]
-        names = np.asarray(self.history.tickers)[self.history.ticker[rows]]
-        is_new_ticker = ~np.isin(names, fitted.tickers) & (days <= fitted.test_end)
-        is_held_back = days >= self.held_back if self.held_back is not None else False
-        return rows[is_new_ticker | is_held_back]
+        """The hold-out of the new data, see `learning_again`.
+
+        Of the days that are held back the shortest outcome is known; those of new tickers lie in
+        the frozen test part with all their outcomes, because what follows it is trained on.
+        """
+        fitted = self.fitted
+        end = fitted.test_end + np.timedelta64(1, "D")
+        among = example_rows(self.history, self.config, start=fitted.test_start, stop=end)
+        names = np.asarray(self.history.tickers)[self.history.ticker[among]]
+        of_new_tickers = among[~np.isin(names, fitted.tickers)]
+        if self.held_back is None:
+            return of_new_tickers
+        return np.union1d(of_new_tickers, self.rows_after(self.held_back))
 
     def new_examples(self) -> Rows:
         """The training rows that the network has not learned from."""
