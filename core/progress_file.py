@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 
 from core.budget import MANY_EPOCHS
 from core.files import write_json
+from core.processes import is_first_process
 
 VARIABLE = "RECURRENT_SUITE_PROGRESS"  # the environment's: which file to write
 EVERY = 0.5  # seconds from one writing to the next
@@ -17,7 +18,7 @@ EVERY = 0.5  # seconds from one writing to the next
 def callbacks() -> list[pl.Callback]:
     """What every Trainer of this environment gets: Lightning's `callbacks_factory` entry point."""
     path = os.environ.get(VARIABLE)
-    return [ProgressFile(Path(path))] if path else []
+    return [ProgressFile(Path(path))] if path and is_first_process() else []
 
 
 class ProgressFile(pl.Callback):

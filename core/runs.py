@@ -23,7 +23,7 @@ FORMAT_VERSION = 5
 MANIFEST = "manifest.json"
 _STARTED = "started.json"
 # Graphs have a note with checksums of their own (`core.run_graphs`).
-_UNHASHED = ("logs", "checkpoints", "onnx", MANIFEST, _STARTED)
+_UNHASHED = ("logs", "checkpoints", "onnx", "tokens", MANIFEST, _STARTED)
 WEIGHTS = "model.safetensors"
 _NEEDED = {"config.yaml", WEIGHTS, "metrics.json"}
 _BLANK = "0" * 64  # where the manifest's own checksum will stand

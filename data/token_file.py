@@ -5,6 +5,7 @@ import tempfile
 from array import array
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -17,14 +18,15 @@ from data.text import Tokenizer, cut_context, pad_batch
 class TokenFile:
     """The pairs of one part as token ids.
 
-    The file has no name: it is gone with the process, however that ends. Rows are read with
-    `pread` and not through a memory map, whose pages count as the process's own memory. Sixteen
-    bytes a pair stay in memory, and nothing of the words.
+    Without a name the file is gone with the process, however that ends. Rows are read with `pread`
+    and not through a memory map, whose pages count as the process's own memory. Sixteen bytes a
+    pair stay in memory, and nothing of the words.
 
     Args:
         dialogues: Masked; read once.
         tokenizer: Its ids take two bytes each, four where it has more than 65,536.
         folder: On the disk that holds the file.
+        path: A name for the file, under which other processes can `open` it; None for none.
         context_turns: Last turns that a context keeps, at least 1.
         max_source_tokens: Most tokens of a context, at least 1.
         max_target_tokens: Most tokens of a reply; the end is cut.
@@ -45,11 +47,17 @@ class TokenFile:
         context_turns: int,
         max_source_tokens: int,
         max_target_tokens: int,
+        path: Path | None = None,
         advance: Callable[[int], None] | None = None,
     ) -> None:
         self.uncut = {role: Lengths() for role in ROLES}
-        self._dtype = np.dtype(np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32)
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+        self._dtype = _dtype_of(tokenizer)
+        partial = None if path is None else path.with_name(f"{path.name}.partial")
+        self._file: IO[bytes] = (
+            tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+            if partial is None
+            else partial.open("w+b")
+        )
         sources, targets = array("i"), array("i")
         for dialogue in dialogues:
             turns = [tokenizer.encode_turn(*turn) for turn in dialogue.turns]
@@ -68,6 +76,31 @@ class TokenFile:
         self._file.flush()
         self.source_lengths = np.array(sources, dtype=np.int32)
         self.target_lengths = np.array(targets, dtype=np.int32) + 2
+        self._find()
+        if path is not None and partial is not None:
+            lengths = np.stack([self.source_lengths, self.target_lengths])
+            np.save(_lengths_of(path), lengths, allow_pickle=False)
+            partial.rename(path)  # the last to come: what has its name is whole
+
+    @classmethod
+    def open(cls, path: Path, tokenizer: Tokenizer) -> "TokenFile":
+        """Read a file that has a name, together with whoever wrote it.
+
+        Raises:
+            OSError: It is not there.
+            ValueError: It is spoilt.
+        """
+        found = cls.__new__(cls)
+        found.uncut = {role: Lengths() for role in ROLES}
+        found._dtype = _dtype_of(tokenizer)
+        found._file = path.open("rb")
+        lengths = np.load(_lengths_of(path), allow_pickle=False)
+        found.source_lengths, found.target_lengths = lengths
+        found._find()
+        return found
+
+    def _find(self) -> None:
+        """Where each pair begins."""
         ends = np.cumsum(self.source_lengths + self.target_lengths - 2, dtype=np.int64)
         self._starts = np.concatenate([[0], ends[:-1]])
 
@@ -86,3 +119,11 @@ class TokenFile:
             sources.append(ids[:source])
             targets.append(ids[source:])
         return pad_batch(sources, targets)
+
+
+def _dtype_of(tokenizer: Tokenizer) -> np.dtype:
+    return np.dtype(np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32)
+
+
+def _lengths_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.lengths.npy")

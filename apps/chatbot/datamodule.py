@@ -29,6 +29,8 @@ from data.token_file import TokenFile
 logger = logging.getLogger(__name__)
 REPORT = "data_report.json"
 TOKENIZER = "preprocessor/tokenizer.json"
+TOKENS = "tokens"  # read by every process of a training, and gone when it has ended
+LEARNED = ("train", "validation")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,8 +166,10 @@ class ChatDataModule:
             with progress("checking and masking", None) as advance:
                 write_parts(masked, partial, split, report, advance)
             tokenizer = _fitted(partial, config) if fitted is None else fitted(partial)
+            (folder / TOKENS).mkdir(exist_ok=True)
             tokens = {
-                part: _encoded(partial, part, config, tokenizer) for part in ("train", "validation")
+                part: _encoded(partial, part, config, tokenizer, folder / TOKENS / part)
+                for part in LEARNED
             }
             report.tokens = tokens["train"].uncut
             write_json(folder / REPORT, report.as_dict())
@@ -188,6 +192,10 @@ class ChatDataModule:
         for name in (*(f"data/{part}.parquet" for part in PARTS), REPORT):
             shutil.copyfile(self.folder / name, path / name)
 
+    def forget_tokens(self) -> None:
+        """Remove the files of token ids from the folder; no other process needs them any more."""
+        shutil.rmtree(self.folder / TOKENS, ignore_errors=True)
+
     def encode_source(self, turns: Sequence[tuple[str, str]]) -> list[int]:
         """Token ids of a context."""
         return self.config.encode_source(self.tokenizer, turns)
@@ -195,7 +203,12 @@ class ChatDataModule:
     def loader(self, part: str, seed: int) -> BatchLoader[Seq2SeqBatch]:
         """Batches of one part; the training part in a new order each epoch."""
         if part not in self._tokens:
-            self._tokens[part] = _encoded(self.folder / "data", part, self.config, self.tokenizer)
+            named = self.folder / TOKENS / part
+            self._tokens[part] = (
+                TokenFile.open(named, self.tokenizer)
+                if named.exists()
+                else _encoded(self.folder / "data", part, self.config, self.tokenizer)
+            )
         tokens, size = self._tokens[part], self.config.batch_size
         lengths = (tokens.source_lengths, tokens.target_lengths)
 
@@ -242,15 +255,18 @@ def _fitted(folder: Path, config: TextConfig) -> Tokenizer:
     return Tokenizer.train(texts, config.vocab_size, placeholders())
 
 
-def _encoded(folder: Path, part: str, config: TextConfig, tokenizer: Tokenizer) -> TokenFile:
-    path = folder / f"{part}.parquet"
-    with progress(f"tokens of the {part} part", num_stored(path)) as advance:
+def _encoded(
+    folder: Path, part: str, config: TextConfig, tokenizer: Tokenizer, path: Path | None = None
+) -> TokenFile:
+    parquet = folder / f"{part}.parquet"
+    with progress(f"tokens of the {part} part", num_stored(parquet)) as advance:
         return TokenFile(
-            stored_dialogues(path),
+            stored_dialogues(parquet),
             tokenizer,
             folder,
             context_turns=config.context_turns,
             max_source_tokens=config.max_source_tokens,
             max_target_tokens=config.max_target_tokens,
+            path=path,
             advance=advance,
         )

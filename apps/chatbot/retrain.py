@@ -121,6 +121,7 @@ def retrain(
         raise KeyboardInterrupt(stopped(run_dir, result))
     told = {**_judge(old_bot, bot, mixed, margin), "champion_before": before}
     write(run_dir, mixed, bot, config, result, more=told)
+    mixed.forget_tokens()
     return settle(load_run(run_dir, APP), APP)
 
 

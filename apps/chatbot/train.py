@@ -110,6 +110,7 @@ def train(
     with beginning(run_dir, recipe.to_config(data), source_hash(data)):
         datamodule = ChatDataModule.from_source(data, columns, text, run_dir)
     train_on(datamodule, recipe, data, run_dir, resume)
+    datamodule.forget_tokens()
     promote_first(run_dir, APP)
 
 

@@ -227,7 +227,7 @@ def test_a_training_that_was_stopped_in_a_comparison_is_resumed(chat, tmp_path, 
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(train_module, "finish", stop)
+        patch.setattr(train_module, "write", stop)
         with pytest.raises(KeyboardInterrupt):
             call(compare, words, "compare")
     assert not (tmp_path / "c" / "rnn-seed0" / "manifest.json").exists()

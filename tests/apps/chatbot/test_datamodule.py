@@ -115,6 +115,7 @@ def test_a_preparation_that_is_killed_leaves_nothing_that_looks_finished(tmp_pat
         "data",
         "data_report.json",
         "preprocessor",
+        "tokens",
     ]
     assert sorted(f.name for f in (run / "data").iterdir()) == sorted(f"{p}.parquet" for p in PARTS)
 
@@ -153,3 +154,15 @@ def test_some_pairs_of_long_dialogues_are_spread_evenly_over_the_pairs(tmp_path)
     assert {after - before for before, after in pairwise(rows)} == {3, 4}
     assert rows[-1] >= len(everything) - 4
     assert module.pairs("test", 5000) == everything
+
+
+def test_another_process_reads_the_tokens_that_the_first_one_made(tmp_path, monkeypatch):
+    path = write(tmp_path / "d.jsonl", [f"question about a {thing}" for thing in THINGS])
+    first = prepared(path, tmp_path / "run")
+    again = prepared(path, tmp_path / "run")
+    monkeypatch.setattr("apps.chatbot.datamodule._encoded", None)  # nothing is made again
+    for part in ("train", "validation"):
+        for one, two in zip(first.loader(part, 0), again.loader(part, 0), strict=True):
+            assert all((a == b).all() for a, b in zip(one, two, strict=True))
+    again.forget_tokens()
+    assert not (tmp_path / "run" / "tokens").exists()

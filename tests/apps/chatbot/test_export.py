@@ -9,7 +9,7 @@ from apps.chatbot import export as exporting
 from apps.chatbot.answers import Answers
 from apps.chatbot.datamodule import ChatDataModule
 from core.files import file_hash
-from core.runs import load_run
+from core.runs import load_run, write_manifest
 from data.dialogues import Turn
 from tests.conftest import TINY_CHAT
 
@@ -107,7 +107,7 @@ def test_graphs_of_other_weights_are_made_anew(run):
     save_file({name: torch.flip(value, [0]) for name, value in weights.items()}, path)
     manifest = json.loads((run / "manifest.json").read_text())
     manifest["files"][path.name] = file_hash(path)
-    (run / "manifest.json").write_text(json.dumps(manifest))
+    write_manifest(run, manifest)
     assert [r["text"] for r in replies(run, "onnx")] == [r["text"] for r in replies(run, "torch")]
     note = json.loads((run / "onnx" / "export.json").read_text())
     assert note["weights_sha256"] == file_hash(path)

@@ -136,6 +136,13 @@ def test_both_models_answer_the_same_frozen_hold_out(retrained):
     assert pairs == retrained.answer["new"]["old_data"]["num_pairs"]
 
 
+def test_the_scores_are_single_numbers(retrained):
+    for side in ("old", "new"):
+        found = retrained.answer[side]["new_data"]
+        assert found.keys() >= {"chrf", "bleu", "perplexity", "handoff_rate", "num_pairs"}
+        assert all(value is None or isinstance(value, (int, float)) for value in found.values())
+
+
 def test_new_words_get_rows_and_the_old_ones_stay(retrained):
     old, new = (
         ChatDataModule.from_run(load_run(run, "chatbot")).tokenizer
