@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -98,6 +99,10 @@ class ChatDataModule:
         self.source_hash = source_hash
         self.tokenizer = tokenizer
         self._tokens = tokens or {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process, which reads the folder and makes token files of its own."""
+        return {**vars(self), "folder": self.folder.absolute(), "_tokens": {}}
 
     @classmethod
     def from_source(
