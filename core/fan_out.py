@@ -49,12 +49,23 @@ class _Pool(NamedTuple):
     Attributes:
         size: How many, at least 1.
         threads: Of each.
+        parent: The process that they end with; 0 where Ray sees to their end.
         deaths: What is raised where one of them is killed.
     """
 
     size: int
     threads: int
+    parent: int
     deaths: tuple[type[Exception], ...]
+
+
+class _Shared(NamedTuple):
+    """What all tasks have in common: the work, pickled, its hash, and the pool's choices."""
+
+    pickled: bytes
+    digest: bytes
+    threads: int
+    parent: int
 
 
 class _Answer(NamedTuple):
@@ -116,9 +127,9 @@ def _gather(
     work: Callable[[Item], Result], items: Mapping[str, Item], pool: _Pool, folder: Path
 ) -> list[Result]:
     packed = pickle.dumps(work)
-    digest = sha256(packed).digest()
-    calls = (delayed(_do)(name, item, packed, digest, pool.threads) for name, item in items.items())
-    logger.info("%d tasks, %d at a time, threads of each: %d", len(items), *pool[:2])
+    shared = _Shared(packed, sha256(packed).digest(), pool.threads, pool.parent)
+    calls = (delayed(_do)(name, item, shared) for name, item in items.items())
+    logger.info("%d tasks, %d at a time, threads of each: %d", len(items), pool.size, pool.threads)
     results: dict[str, Result] = {}
     answers = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")(calls)
     try:
@@ -145,7 +156,7 @@ def _processes(count: int) -> Iterator[_Pool]:
     threads = max(torch.get_num_threads() // count, 1)
     try:
         with parallel_config("loky", n_jobs=count, inner_max_num_threads=threads):
-            yield _Pool(count, threads, (BrokenExecutor,))
+            yield _Pool(count, threads, os.getpid(), (BrokenExecutor,))
     finally:
         get_reusable_executor().shutdown(wait=True, kill_workers=True)
 
@@ -179,7 +190,7 @@ def _ray(most: int) -> Iterator[_Pool]:
                 )
             count = min(most, int(ray.cluster_resources().get("CPU", 1)))
             with parallel_config(RAY, n_jobs=count):
-                yield _Pool(count, 1, (RayError,))
+                yield _Pool(count, 1, 0, (RayError,))
         finally:
             if is_own:
                 ray.shutdown()
@@ -188,9 +199,9 @@ def _ray(most: int) -> Iterator[_Pool]:
 _opened: dict[bytes, Callable[[Any], Any]] = {}  # in a worker: the work that its tasks share
 
 
-def _do(name: str, item: Any, packed: bytes, digest: bytes, threads: int) -> _Answer:
+def _do(name: str, item: Any, shared: _Shared) -> _Answer:
     """One task, in a worker. Pickled here, what comes back needs no worker that lives on."""
-    _settle(threads)
+    _settle(shared.threads, shared.parent)
     said: SimpleQueue[logging.LogRecord] = SimpleQueue()
     handler, root = QueueHandler(said), logging.getLogger()
     root.addHandler(handler)
@@ -201,9 +212,9 @@ def _do(name: str, item: Any, packed: bytes, digest: bytes, threads: int) -> _An
             redirect_stdout(nowhere),
             redirect_stderr(nowhere),
         ):
-            if digest not in _opened:
-                _opened[digest] = pickle.loads(packed)
-            result = _opened[digest](item)
+            if shared.digest not in _opened:
+                _opened[shared.digest] = pickle.loads(shared.pickled)
+            result = _opened[shared.digest](item)
     finally:
         root.removeHandler(handler)
     records = [said.get() for _ in range(said.qsize())]
@@ -211,12 +222,13 @@ def _do(name: str, item: Any, packed: bytes, digest: bytes, threads: int) -> _An
 
 
 @cache
-def _settle(threads: int) -> None:
+def _settle(threads: int, parent: int) -> None:
     """Make a process a worker: Ctrl-C is its parent's to hear, and it ends with its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.pop(VARIABLE, None)  # the progress file is of one training
     torch.set_num_threads(threads)
-    threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
+    if parent:
+        threading.Thread(target=_end_with, args=[parent], daemon=True).start()
 
 
 def _end_with(parent: int) -> None:

@@ -158,7 +158,6 @@ def test_no_worker_outlives_who_started_it(sent: int, code: int) -> None:
     of_group = partial(subprocess.run, ["pgrep", "-g", str(started.pid)], capture_output=True)
     while len(of_group().stdout.split()) < 4:  # it, two workers and the tracker of their files
         time.sleep(0.1)
-    time.sleep(5)  # to import torch
     # A terminal's Ctrl-C reaches the whole group; a kill one process.
     os.killpg(started.pid, sent) if sent == signal.SIGINT else os.kill(started.pid, sent)
     _, err = started.communicate(timeout=30)
