@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from scipy.stats import t as student_t
 
-from core.fan_out import fan_out
+from core.fan_out import Workers, fan_out
 
 logger = logging.getLogger(__name__)
 Row = dict[str, Any]
@@ -35,7 +35,7 @@ class Candidate:
 
 
 def compare(
-    candidates: Sequence[Candidate], num_seeds: int, workers: str, folder: Path
+    candidates: Sequence[Candidate], num_seeds: int, workers: Workers, folder: Path
 ) -> list[Row]:
     """Score every candidate with seeds 0, 1, ...
 

@@ -40,6 +40,7 @@ from core.progress import progress
 logger = logging.getLogger(__name__)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Workers = int | str
 RAY = "ray"
 
 
@@ -75,13 +76,13 @@ class _Answer(NamedTuple):
     pickled: bytes
 
 
-def check_workers(workers: str) -> int | None:
+def check_workers(workers: Workers) -> int | None:
     """How many processes `--workers` asks for; None for Ray.
 
     Raises:
         ValueError: Something else than `ray` and whole numbers above 0, or Ray is not installed.
     """
-    if workers.isdecimal() and int(workers) > 0:
+    if str(workers).isdecimal() and int(workers) > 0:
         return int(workers)
     if workers != RAY:
         raise ValueError(
@@ -96,7 +97,7 @@ def check_workers(workers: str) -> int | None:
 
 
 def fan_out(
-    work: Callable[[Item], Result], items: Mapping[str, Item], workers: str, folder: Path
+    work: Callable[[Item], Result], items: Mapping[str, Item], workers: Workers, folder: Path
 ) -> list[Result]:
     """Do the same work on every item; the results are in the items' order.
 

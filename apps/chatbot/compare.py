@@ -29,7 +29,7 @@ from core.comparison import Candidate, Row, choose
 from core.comparison import compare as compare_candidates
 from core.decoding import DecodingConfig
 from core.diagnostics import lag_metrics
-from core.fan_out import check_workers
+from core.fan_out import Workers, check_workers
 from core.nn.seq2seq import Seq2SeqConfig
 from core.optim import OptimConfig
 from core.runs import Run, begin_run, is_begun, load_run, new_run_dir
@@ -54,7 +54,7 @@ def compare(
     trainer: TrainerConfig = DEFAULT_TRAINER,
     decoding: DecodingConfig = DEFAULT_DECODING,
     label_smoothing: float = 0.1,
-    workers: str = "1",
+    workers: Workers = 1,
 ) -> list[Row]:
     """Train and score the candidates on the same split with the same number of steps or CPU time.
 
@@ -133,7 +133,7 @@ class _Contest:
     data: str
     folder: Path
 
-    def rows(self, names: Sequence[str], seeds: int, workers: str) -> list[Row]:
+    def rows(self, names: Sequence[str], seeds: int, workers: Workers) -> list[Row]:
         """Score these candidates; add to each how far the reference lies above it."""
         make = {name: self._network if name in NETWORKS else self._baseline for name in names}
         candidates = [make[name](name) for name in names]

@@ -28,7 +28,7 @@ from apps.stock_forecast.score_table import table as score_table
 from apps.stock_forecast.train import OPTIM, TRAINER, Recipe
 from apps.stock_forecast.walking import Walk, Walked
 from core.cli import verb
-from core.fan_out import check_workers, fan_out
+from core.fan_out import Workers, check_workers, fan_out
 from core.nn.forecaster import ForecasterConfig
 from core.optim import OptimConfig
 from core.runs import begin_run, is_begun, new_run_dir, write_json
@@ -63,7 +63,7 @@ def backtest(
     optim: OptimConfig = OPTIM,
     trainer: TrainerConfig = TRAINER,
     portfolio: PortfolioConfig = PortfolioConfig(),
-    workers: str = "1",
+    workers: Workers = 1,
 ) -> dict[str, Any]:
     """Walk forward through the last dates: train, forecast the days that follow, train again.
 

@@ -18,7 +18,7 @@ from core.comparison import Candidate, Row, choose, format_table, numbers
 from core.comparison import compare as compare_candidates
 from core.comparison_report import ByLength, length_table, write_comparison
 from core.diagnostics import lag_metrics, spread_rows
-from core.fan_out import check_workers
+from core.fan_out import Workers, check_workers
 from core.nn.forecaster import ForecasterConfig
 from core.optim import OptimConfig
 from core.runs import begin_run, is_begun, new_run_dir
@@ -74,7 +74,7 @@ def compare(
     optim: OptimConfig = OPTIM,
     trainer: TrainerConfig = TRAINER,
     offline: bool = False,
-    workers: str = "1",
+    workers: Workers = 1,
 ) -> list[Row]:
     """Train and score candidates on the same data with the same budget.
 

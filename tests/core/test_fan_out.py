@@ -122,8 +122,8 @@ def test_one_worker_and_one_task_stay_in_this_process(
     assert {pid for _, pid, _ in found} == {os.getpid()}
 
 
-@pytest.mark.parametrize("workers", ["0", "-1", "many", "", "1.5", "²", "Ray"])
-def test_a_wrong_number_of_workers_is_named(workers: str) -> None:
+@pytest.mark.parametrize("workers", ["0", 0, "-1", -1, "many", "", "1.5", "²", "Ray"])
+def test_a_wrong_number_of_workers_is_named(workers: int | str) -> None:
     with pytest.raises(ValueError, match=r"must be a whole number above 0 .* or ray") as error:
         check_workers(workers)
     assert f"workers={workers!r}" in str(error.value)

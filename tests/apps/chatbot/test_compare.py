@@ -305,10 +305,12 @@ def without_time(row):
     return {**row, "seconds": None, "metrics": metrics}
 
 
-@pytest.mark.parametrize("workers", ["0", "many"])
-def test_a_wrong_number_of_workers_is_refused_before_anything_is_read(workers, tmp_path, command):
+@pytest.mark.parametrize(("workers", "told"), [("0", "workers=0"), ("many", "workers='many'")])
+def test_a_wrong_number_of_workers_is_refused_before_anything_is_read(
+    workers, told, tmp_path, command
+):
     words = ["--data", "nowhere.jsonl", "--run", tmp_path / "c", "--workers", workers]
     result = command("chatbot", "compare", *words)
     assert result.code == 2
-    assert f"workers='{workers}' must be a whole number above 0" in result.err
+    assert f"{told} must be a whole number above 0" in result.err
     assert result.err.count("\n") == 1

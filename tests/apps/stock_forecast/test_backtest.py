@@ -89,7 +89,7 @@ def test_a_folder_of_another_kind_or_other_options_are_refused(stocks, prices, t
     [
         (["--refit=0"], "refit=0"),
         (["--rolling=10"], "rolling=10"),
-        (["--workers=0"], "workers='0' must be a whole number above 0"),
+        (["--workers=0"], "workers=0 must be a whole number above 0"),
     ],
 )
 def test_options_out_of_range_are_told_in_one_line(prices, tmp_path, command, words, message):
