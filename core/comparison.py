@@ -4,10 +4,14 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from scipy.stats import t as student_t
+
+from core.fan_out import Workers, fan_out
 
 logger = logging.getLogger(__name__)
 Row = dict[str, Any]
@@ -20,7 +24,8 @@ class Candidate:
 
     Attributes:
         name: Unique in a comparison.
-        score: Given a seed, the number of trained parameters and the metrics by name.
+        score: Given a seed, the number of trained parameters and the metrics by name; it can be
+            pickled. `earlier_seconds` among them is the wall time of what an earlier call did.
         is_seeded: Whether the seed matters; if not, one row stands for all.
     """
 
@@ -29,38 +34,50 @@ class Candidate:
     is_seeded: bool
 
 
-def compare(candidates: Sequence[Candidate], num_seeds: int) -> list[Row]:
+def compare(
+    candidates: Sequence[Candidate], num_seeds: int, workers: Workers, folder: Path
+) -> list[Row]:
     """Score every candidate with seeds 0, 1, ...
 
     Args:
         candidates: At least one.
         num_seeds: Of the seeded ones, at least 1.
+        workers: As for `fan_out`.
+        folder: Likewise.
 
     Returns:
-        One row per candidate and seed: `name, seed, parameters, seconds, metrics`; the seconds
-        are the wall time of training and scoring together.
+        One row per candidate and seed, in this order: `name, seed, parameters, seconds, metrics`;
+        the seconds are the wall time of training and scoring together.
 
     Raises:
         ValueError: `num_seeds` below 1.
+        ChildProcessError: A worker was killed.
     """
     if num_seeds < 1:
         raise ValueError(f"seeds={num_seeds} must be at least 1")
-    rows: list[Row] = []
-    for candidate in candidates:
-        for seed in range(num_seeds if candidate.is_seeded else 1):
-            logger.info("candidate %s, seed %d", candidate.name, seed)
-            started = time.perf_counter()
-            parameters, metrics = candidate.score(seed)
-            rows.append(
-                {
-                    "name": candidate.name,
-                    "seed": seed,
-                    "parameters": parameters,
-                    "seconds": round(time.perf_counter() - started, 1),
-                    "metrics": dict(metrics),
-                }
-            )
-    return rows
+    by_name = {candidate.name: candidate for candidate in candidates}
+    items = {
+        f"{candidate.name}, seed {seed}": (candidate.name, seed)
+        for candidate in candidates
+        for seed in range(num_seeds if candidate.is_seeded else 1)
+    }
+    return fan_out(partial(_score, by_name), items, workers, folder)
+
+
+def _score(candidates: Mapping[str, Candidate], item: tuple[str, int]) -> Row:
+    name, seed = item
+    logger.info("candidate %s, seed %d", name, seed)
+    started = time.perf_counter()
+    parameters, scored = candidates[name].score(seed)
+    metrics = dict(scored)
+    seconds = time.perf_counter() - started + metrics.pop("earlier_seconds", 0.0)
+    return {
+        "name": name,
+        "seed": seed,
+        "parameters": parameters,
+        "seconds": round(seconds, 1),
+        "metrics": metrics,
+    }
 
 
 def choose(available: Sequence[Name], wanted: str, what: str = "candidates") -> list[Name]:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 
 from core.cli import call, run
 from core.files import file_hash
@@ -45,6 +46,15 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def one_blas_thread():
+    """NumPy and SciPy sum as they do in a worker: a GARCH fit shows the difference."""
+    import scipy.linalg  # loads what is limited
+
+    with threadpool_limits(1):
+        yield scipy.linalg
 
 
 @pytest.fixture(autouse=True)

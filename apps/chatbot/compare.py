@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,10 @@ from core.comparison import Candidate, Row, choose
 from core.comparison import compare as compare_candidates
 from core.decoding import DecodingConfig
 from core.diagnostics import lag_metrics
+from core.fan_out import Workers, check_workers
 from core.nn.seq2seq import Seq2SeqConfig
 from core.optim import OptimConfig
-from core.runs import beginning, is_begun, is_finished, load_run, new_run_dir
+from core.runs import Run, beginning, is_begun, is_finished, load_run, new_run_dir
 from core.training import TrainerConfig
 from data.columns import ColumnsConfig
 from data.sources import source_hash
@@ -53,6 +55,7 @@ def compare(
     trainer: TrainerConfig = DEFAULT_TRAINER,
     decoding: DecodingConfig = DEFAULT_DECODING,
     label_smoothing: float = 0.1,
+    workers: Workers = 1,
 ) -> list[Row]:
     """Train and score the candidates on the same split with the same number of steps or CPU time.
 
@@ -83,7 +86,10 @@ def compare(
         trainer: As for `train`; seed and clipping are the candidate's.
         decoding: As for `train`.
         label_smoothing: As for `train`.
+        workers: How many candidates and seeds at once: 1 in this process, more in processes of
+            their own, `ray` on a Ray cluster; see `core.fan_out`.
     """
+    check_workers(workers)
     names = choose((*WITHOUT_TRAINING, *NETWORKS), candidates)
     if cpu_minutes:
         trainer = replace(trainer, cpu_minutes=cpu_minutes, patience=0)
@@ -105,14 +111,15 @@ def compare(
     pairs, references = with_raw(raw_dialogues(data, columns, datamodule.dialogues("test")))
     sources = [datamodule.encode_source(pair.context) for pair in pairs]
     test = HeldOut(pairs, references, sources)
-    rows = _Contest(datamodule, test, recipe, data, folder).rows(names, seeds)
+    rows = _Contest(datamodule, test, recipe, data, folder.absolute()).rows(names, seeds, workers)
+    datamodule.forget_tokens()
     write_report(folder, rows)
     return rows
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Contest:
-    """What the candidates share, and what is known of those that have been scored.
+    """What the candidates share; it can be pickled.
 
     Attributes:
         datamodule: The data of all of them.
@@ -120,8 +127,6 @@ class _Contest:
         recipe: Everything that does not tell them apart.
         data: Where the data come from.
         folder: The comparison's.
-        scored: By candidate, one a seed.
-        earlier: Wall seconds of a training that was found finished, by candidate and seed.
     """
 
     datamodule: ChatDataModule
@@ -129,63 +134,61 @@ class _Contest:
     recipe: Recipe
     data: str
     folder: Path
-    scored: dict[str, list[Scored]] = field(default_factory=dict)
-    earlier: dict[tuple[str, int], float] = field(default_factory=dict)
 
-    def rows(self, names: Sequence[str], seeds: int) -> list[Row]:
+    def rows(self, names: Sequence[str], seeds: int, workers: Workers) -> list[Row]:
         """Score these candidates; add to each how far the reference lies above it."""
         make = {name: self._network if name in NETWORKS else self._baseline for name in names}
-        rows = compare_candidates([make[name](name) for name in names], seeds)
+        candidates = [make[name](name) for name in names]
+        rows = compare_candidates(candidates, seeds, workers, self.folder)
+        scored: dict[str, list[Scored]] = {name: [] for name in names}
         for row in rows:
-            row["seconds"] += round(self.earlier.get((row["name"], row["seed"]), 0.0), 1)
+            scored[row["name"]].append(row["metrics"].pop("scored"))
+        for row in rows:
             if REFERENCE in names and row["name"] != REFERENCE:
-                row["metrics"]["paired"] = lead(self.scored[REFERENCE], self.scored[row["name"]])
+                row["metrics"]["paired"] = lead(scored[REFERENCE], scored[row["name"]])
         return rows
 
     def _baseline(self, name: str) -> Candidate:
-        training, turns = self.datamodule.pairs("train"), self.datamodule.config.context_turns
-
-        def score(_: int) -> tuple[int, Mapping[str, Any]]:
-            texts = replies_without_training(name, training, self.test.pairs, turns)
-            return 0, self._keep(name, self.test.score(texts)).metrics
-
-        return Candidate(name, score, is_seeded=False)
+        return Candidate(name, partial(self._score_baseline, name), is_seeded=False)
 
     def _network(self, name: str) -> Candidate:
         model = candidate_model(name, self.datamodule.tokenizer.vocab_size, self.recipe.model)
+        return Candidate(name, partial(self._score_network, name, model), is_seeded=True)
+
+    def _score_baseline(self, name: str, _: int) -> tuple[int, Mapping[str, Any]]:
+        training, turns = self.datamodule.pairs("train"), self.datamodule.config.context_turns
+        scored = self.test.score(replies_without_training(name, training, self.test.pairs, turns))
+        return 0, {**scored.metrics, "scored": scored}
+
+    def _score_network(
+        self, name: str, model: Seq2SeqConfig, seed: int
+    ) -> tuple[int, Mapping[str, Any]]:
+        trainer = replace(self.recipe.trainer, seed=seed)
+        if name == "rnn_unclipped":
+            trainer = replace(trainer, clip_norm=0.0)
+        run, is_new = self._trained(name, replace(self.recipe, model=model, trainer=trainer))
+        bot = Chatbot.load(run)
         longest = self.test.long_sources()
+        scored = score_network(bot, self.test)
+        metrics = {
+            **scored.metrics,
+            "cpu_minutes": run.metrics["cpu_seconds"] / 60,
+            "steps": run.metrics["steps"],
+            **lag_metrics(bot.model.get_submodule("encoder"), bot.model.embed(longest)),
+            "scored": scored,
+            "earlier_seconds": 0.0 if is_new else run.metrics["seconds"],
+        }
+        return sum(p.numel() for p in bot.model.parameters()), metrics
 
-        def score(seed: int) -> tuple[int, Mapping[str, Any]]:
-            trainer = replace(self.recipe.trainer, seed=seed)
-            if name == "rnn_unclipped":
-                trainer = replace(trainer, clip_norm=0.0)
-            bot, training = self._trained(name, replace(self.recipe, model=model, trainer=trainer))
-            metrics = {
-                **self._keep(name, score_network(bot, self.test)).metrics,
-                "cpu_minutes": training["cpu_seconds"] / 60,
-                "steps": training["steps"],
-                **lag_metrics(bot.model.get_submodule("encoder"), bot.model.embed(longest)),
-            }
-            return sum(p.numel() for p in bot.model.parameters()), metrics
+    def _trained(self, name: str, recipe: Recipe) -> tuple[Run, bool]:
+        """The run of a candidate and seed, and whether it was trained now, not by an earlier call.
 
-        return Candidate(name, score, is_seeded=True)
-
-    def _trained(self, name: str, recipe: Recipe) -> tuple[Chatbot, dict[str, Any]]:
-        """The chatbot of a candidate and seed, and what its training took.
-
-        It is trained, unless an earlier call has done so.
+        A training that was begun is gone on with.
         """
-        seed = recipe.trainer.seed
-        run_dir = self.folder / f"{name}-seed{seed}"
-        is_trained = is_finished(run_dir)
-        if not is_trained:
+        run_dir = self.folder / f"{name}-seed{recipe.trainer.seed}"
+        is_new = not is_finished(run_dir)
+        if is_new:
             train_on(self.datamodule, recipe, self.data, run_dir, resume=is_begun(run_dir))
-        run = load_run(run_dir, APP)
-        if is_trained:
+        else:
             logger.info("%s is trained already", run_dir)
-            self.earlier[name, seed] = run.metrics["seconds"]
-        return Chatbot.load(run), run.metrics
-
-    def _keep(self, name: str, scored: Scored) -> Scored:
-        self.scored.setdefault(name, []).append(scored)
-        return scored
+        return load_run(run_dir, APP), is_new

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -107,6 +108,10 @@ class ChatDataModule:
         self.source_hash = source_hash
         self.tokenizer = tokenizer
         self._tokens = tokens or {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process, which opens the files in the folder by itself."""
+        return {**vars(self), "folder": self.folder.absolute(), "_tokens": {}}
 
     @classmethod
     def from_source(

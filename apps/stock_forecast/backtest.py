@@ -12,7 +12,7 @@ import torch
 
 from apps.stock_forecast.backtest_report import write_walk
 from apps.stock_forecast.datamodule import read_table
-from apps.stock_forecast.folds import fold_data, walk_folds
+from apps.stock_forecast.folds import walk_folds
 from apps.stock_forecast.inference import APP
 from apps.stock_forecast.portfolio import (
     NOTE,
@@ -26,8 +26,9 @@ from apps.stock_forecast.row_scores import Outcomes, mean_ratio, score
 from apps.stock_forecast.score_report import report
 from apps.stock_forecast.score_table import table as score_table
 from apps.stock_forecast.train import OPTIM, TRAINER, Recipe
-from apps.stock_forecast.walking import Walked, trained, walk_over
+from apps.stock_forecast.walking import Walk, Walked
 from core.cli import verb
+from core.fan_out import Workers, check_workers, fan_out
 from core.files import write_json
 from core.nn.forecaster import ForecasterConfig
 from core.optim import OptimConfig
@@ -63,6 +64,7 @@ def backtest(
     optim: OptimConfig = OPTIM,
     trainer: TrainerConfig = TRAINER,
     portfolio: PortfolioConfig = PortfolioConfig(),
+    workers: Workers = 1,
 ) -> dict[str, Any]:
     """Walk forward through the last dates: train, forecast the days that follow, train again.
 
@@ -88,7 +90,10 @@ def backtest(
         optim: The optimiser.
         trainer: Length, clipping, early stopping, seed.
         portfolio: How the toy portfolios trade; an illustration.
+        workers: How many folds at once: 1 in this process, more in processes of their own, `ray`
+            on a Ray cluster; see `core.fan_out`.
     """
+    check_workers(workers)
     goes_on = is_begun(run)
     folder = new_run_dir(APP, "backtest", run, goes_on)
     prices = read_table(data, news, offline)
@@ -98,15 +103,9 @@ def backtest(
     source = {"data": data, "news": news}
     walk = {"command": "backtest", "refit": refit, "rolling": rolling, "windows": asdict(windows)}
     begin_run(folder, {**source, **walk, **asdict(recipe)}, hash_prices(prices))
-    walked = []
-    for fold in folds:
-        logger.info(
-            "fold %d of %d: learns before %s, forecasts %s to %s",
-            fold.number, len(folds), fold.embargo_start, fold.test_start, fold.test_end,
-        )  # fmt: skip
-        datamodule = fold_data(prices, windows, fold)
-        network = trained(datamodule, recipe, source, folder / "folds" / str(fold.number))
-        walked.append(walk_over(network, datamodule, fold))
+    shared = Walk(prices, windows, recipe, source, folder.absolute(), len(folds))
+    items = {f"fold {fold.number}": fold for fold in folds}
+    walked = fan_out(shared.over, items, workers, shared.folder)
     traded, curves = follow(walked, prices, windows.horizons, portfolio)
     result = {**summarize(walked, windows.horizons), "portfolio": traded}
     write_json(folder / "backtest.json", result)

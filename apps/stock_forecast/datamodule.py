@@ -1,9 +1,9 @@
 """Prices -> features -> split by date -> batches; what a run keeps of them."""
 
-import copy
 import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -108,6 +108,10 @@ class PriceDataModule:
             self.fitted = fitted
         self.history.release()
         give_back()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process, which computes the rows anew: they lie in files without a name."""
+        return _from_parts, (self.table, self.config, self.fitted)
 
     @classmethod
     def from_source(
@@ -257,7 +261,8 @@ class PriceDataModule:
         Args:
             context_length: Trading days that a forecast reads, at least 2.
         """
-        other = copy.copy(self)
+        other = PriceDataModule.__new__(PriceDataModule)
+        vars(other).update(vars(self))
         other.config = replace(self.config, context_length=context_length)
         return other
 
@@ -335,6 +340,12 @@ def _keys(datamodule: PriceDataModule, rows: Rows) -> pd.MultiIndex:
     history = datamodule.history
     names = np.asarray(history.tickers)[history.ticker[rows]]
     return pd.MultiIndex.from_arrays([names, history.dates[rows]])
+
+
+def _from_parts(table: pd.DataFrame, config: WindowConfig, fitted: Fitted) -> PriceDataModule:
+    """The same again, with the rows numbered as they were: the shortest context drops no ticker."""
+    datamodule = PriceDataModule(table, replace(config, context_length=2), fitted)
+    return datamodule.at_context(config.context_length)
 
 
 def stored_table(run: Run, parts: tuple[str, ...] = PARTS) -> pd.DataFrame:

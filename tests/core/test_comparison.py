@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,12 +30,12 @@ def candidate(name: str, is_seeded: bool, seen: list[tuple[str, int]]) -> Candid
 
 def rows() -> list[Row]:
     seen: list[tuple[str, int]] = []
-    return compare([candidate("walk", False, seen), candidate("gru", True, seen)], 3)
+    return compare([candidate("walk", False, seen), candidate("gru", True, seen)], 3, "1", Path())
 
 
 def test_a_seeded_candidate_runs_with_every_seed_and_another_once() -> None:
     seen: list[tuple[str, int]] = []
-    found = compare([candidate("gru", True, seen), candidate("walk", False, seen)], 3)
+    found = compare([candidate("gru", True, seen), candidate("walk", False, seen)], 3, "1", Path())
     assert seen == [("gru", 0), ("gru", 1), ("gru", 2), ("walk", 0)]
     assert [(row["name"], row["seed"]) for row in found] == seen
     assert all(set(row) == {"name", "seed", "parameters", "seconds", "metrics"} for row in found)
@@ -45,7 +46,7 @@ def test_a_seeded_candidate_runs_with_every_seed_and_another_once() -> None:
 @pytest.mark.parametrize("num_seeds", [0, -1])
 def test_fewer_than_one_seed_is_an_error(num_seeds: int) -> None:
     with pytest.raises(ValueError, match=f"seeds={num_seeds}"):
-        compare([], num_seeds)
+        compare([], num_seeds, "1", Path())
 
 
 @pytest.mark.parametrize("values", [[1.0, 2.0], [3.0, 3.5, 9.0], [0.1, 0.2, 0.3, 0.25, 0.4]])

@@ -80,7 +80,7 @@ def of_many_lengths(source, path):
 
 
 @pytest.fixture(scope="module")
-def compared(chat, tmp_path_factory):
+def compared(chat, one_blas_thread, tmp_path_factory):
     """A comparison with a larger test part: `rows`, `folder` and how often it was answered."""
     folder = tmp_path_factory.mktemp("compared") / "c"
     data = of_many_lengths(chat.data, folder.with_name("d.jsonl"))
@@ -270,3 +270,47 @@ def test_parameters_are_counted_as_the_network_has_them(chat):
     config = Seq2SeqConfig(**run.config["model"])
     counted = num_parameters(bot.tokenizer.vocab_size, config)
     assert counted == sum(p.numel() for p in bot.model.parameters())
+
+
+@pytest.mark.slow
+def test_candidates_in_other_processes_come_to_the_same_and_go_on(
+    compared, tmp_path, command, caplog
+):
+    caplog.set_level("INFO")
+    folder = tmp_path / "c"
+    words = [*compared.words, "--candidates", "tfidf,rnn,lstm_attention", "--run", folder]
+    words += ["--workers", 2, "--json"]
+    result = command("chatbot", "compare", *words)
+    assert result.code == 0, result.err
+    rows = json.loads(result.out)
+    assert [row["name"] for row in rows] == ["tfidf", "rnn", "lstm_attention"]
+    alone = {row["name"]: row for row in json.loads(json.dumps(plain(compared.rows)))}
+    for row in rows:
+        assert without_time(row) == without_time(alone[row["name"]])
+    for run in ("rnn-seed0", "lstm_attention-seed0"):
+        weights = [path / run / "model.safetensors" for path in (compared.folder, folder)]
+        assert weights[0].read_bytes() == weights[1].read_bytes()
+    # Stopped within a training: the other is read, this one is trained to the same end.
+    (folder / "rnn-seed0" / "manifest.json").unlink()
+    caplog.clear()
+    again = json.loads(command("chatbot", "compare", *words).out)
+    assert [without_time(row) for row in again] == [without_time(row) for row in rows]
+    assert caplog.text.count("is trained already") == 1
+    assert all(row["seconds"] > 0 for row in again if row["parameters"])
+
+
+def without_time(row):
+    timed = ("latency_ms_p50", "latency_ms_p95", "cpu_minutes")
+    metrics = {name: value for name, value in row["metrics"].items() if name not in timed}
+    return {**row, "seconds": None, "metrics": metrics}
+
+
+@pytest.mark.parametrize(("workers", "told"), [("0", "workers=0"), ("many", "workers='many'")])
+def test_a_wrong_number_of_workers_is_refused_before_anything_is_read(
+    workers, told, tmp_path, command
+):
+    words = ["--data", "nowhere.jsonl", "--run", tmp_path / "c", "--workers", workers]
+    result = command("chatbot", "compare", *words)
+    assert result.code == 2
+    assert f"{told} must be a whole number above 0" in result.err
+    assert result.err.count("\n") == 1

@@ -10,7 +10,7 @@ METRICS = {"crps", "mae", "mase", "coverage_80", "coverage_90", "directional_acc
 
 
 @pytest.fixture(scope="module")
-def prices(tmp_path_factory):
+def prices(one_blas_thread, tmp_path_factory):
     return write_prices(tmp_path_factory.mktemp("p") / "p.csv", "ABC")
 
 
@@ -85,7 +85,12 @@ def test_a_folder_of_another_kind_or_other_options_are_refused(stocks, prices, t
 
 
 @pytest.mark.parametrize(
-    ("words", "message"), [(["--refit=0"], "refit=0"), (["--rolling=10"], "rolling=10")]
+    ("words", "message"),
+    [
+        (["--refit=0"], "refit=0"),
+        (["--rolling=10"], "rolling=10"),
+        (["--workers=0"], "workers=0 must be a whole number above 0"),
+    ],
 )
 def test_options_out_of_range_are_told_in_one_line(prices, tmp_path, command, words, message):
     arguments = ["--data", prices, "--run", tmp_path / "walk", *TINY_PRICES, *words]
@@ -94,3 +99,28 @@ def test_options_out_of_range_are_told_in_one_line(prices, tmp_path, command, wo
     assert message in result.err
     assert result.err.count("\n") == 1
     assert not (tmp_path / "walk").exists()
+
+
+@pytest.mark.slow
+def test_folds_in_other_processes_come_to_the_same_and_go_on(prices, tmp_path, command, caplog):
+    alone = walked(command, prices, tmp_path / "alone")
+    caplog.set_level("INFO")
+    assert walked(command, prices, tmp_path / "walk", "--workers=2") == alone
+    assert "fold 4 of 4" in caplog.text
+    assert weights(tmp_path / "walk") == weights(tmp_path / "alone")
+    (tmp_path / "walk" / "folds" / "3" / "manifest.json").unlink()
+    caplog.clear()
+    assert walked(command, prices, tmp_path / "walk", "--workers=2") == alone
+    assert caplog.text.count("is trained already") == 3
+
+
+@pytest.mark.slow
+def test_folds_on_a_local_ray_come_to_the_same(prices, tmp_path, command):
+    pytest.importorskip("ray", reason="Ray is not installed: pip install -e '.[ray]'")
+    alone = walked(command, prices, tmp_path / "alone", "--refit=100")
+    assert walked(command, prices, tmp_path / "walk", "--refit=100", "--workers=ray") == alone
+    assert weights(tmp_path / "walk") == weights(tmp_path / "alone")
+
+
+def weights(folder):
+    return [path.read_bytes() for path in sorted(folder.glob("folds/*/model.safetensors"))]

@@ -1,9 +1,11 @@
 import json
+import pickle
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from apps.stock_forecast.baselines import BASELINES
 from apps.stock_forecast.compare import compare, table
@@ -57,7 +59,7 @@ def with_a_young_ticker(folder):
 
 
 @pytest.fixture(scope="module")
-def compared(tmp_path_factory):
+def compared(one_blas_thread, tmp_path_factory):
     """A comparison of two contexts: `rows` by name, `folder`."""
     folder = tmp_path_factory.mktemp("contexts")
     data = with_a_young_ticker(folder)
@@ -154,3 +156,51 @@ def test_contexts_that_cannot_be_are_refused_before_training(
     assert expected in result.err
     assert result.err.strip().count("\n") == 0
     assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.slow
+def test_candidates_in_other_processes_come_to_the_same_and_go_on(compared, command, caplog):
+    caplog.set_level("INFO")
+    folder = compared.folder.with_name("processes")
+    words = ["--data", compared.folder.with_name("p.csv"), "--run", folder, "--contexts", "20,10"]
+    words += [*TINY_PRICES, "--seeds", 1, "--workers", 2, "--json"]
+    words += ["--candidates", "random_walk,ewma,lstm,gru,transformer"]
+    result = command("stock-forecast", "compare", *words)
+    assert result.code == 0, result.err
+    rows = json.loads(result.out)
+    alone = json.loads((compared.folder / "compare.json").read_text())
+    assert [without_time(row) for row in rows] == [without_time(row) for row in alone]
+    for run in ("lstm-seed0", "gru-context10-seed0"):
+        weights = [path / run / "model.safetensors" for path in (compared.folder, folder)]
+        assert weights[0].read_bytes() == weights[1].read_bytes()
+    # Stopped within a training: the others are read, this one is trained to the same end.
+    (folder / "gru-seed0" / "manifest.json").unlink()
+    caplog.clear()
+    again = json.loads(command("stock-forecast", "compare", *words).out)
+    assert [without_time(row) for row in again] == [without_time(row) for row in alone]
+    assert caplog.text.count("is trained already") == 5
+    assert all(row["seconds"] > 0 for row in again if row["parameters"])
+
+
+def without_time(row):
+    return {name: value for name, value in row.items() if name != "seconds"}
+
+
+def test_a_comparison_called_again_with_other_options_says_which(compared, command):
+    words = ["--data", compared.folder.with_name("p.csv"), "--run", compared.folder, *TINY_PRICES]
+    result = command("stock-forecast", "compare", *words, "--optim.learning_rate", 0.1)
+    assert result.code == 2
+    assert "optim.learning_rate was 0.0005 when the training began, is 0.1" in result.err
+
+
+def test_data_that_another_process_opens_number_their_rows_alike(compared):
+    run = load_run(compared.folder / "gru-seed0", "stock_forecast")
+    here = PriceDataModule.from_run(run).at_context(100)  # longer than the young ticker is
+    there = pickle.loads(pickle.dumps(here))
+    assert there.config == here.config
+    assert there.history.tickers == here.history.tickers
+    for part in ("train", "validation", "test"):
+        assert there.rows(part).tolist() == here.rows(part).tolist()
+    rows = here.rows("test")
+    for mine, yours in zip(here.batch(rows), there.batch(rows), strict=True):
+        assert mine is yours or torch.allclose(mine, yours, rtol=0, atol=0, equal_nan=True)
