@@ -16,8 +16,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
+from core.logs import last_words, start_log
 from core.plain import plain
-from core.processes import is_first_process
 
 PACKAGE = "recurrent-suite"
 _DISK = {
@@ -90,6 +90,8 @@ def _run_verb(name: str, verb: str, entry: tuple[str, str], words: Sequence[str]
         print(json.dumps(plain(result), ensure_ascii=False, allow_nan=False))
     elif result is not None and hasattr(function, "show"):
         print(function.show(result))
+    if code := getattr(function, "exit_code", lambda _: 0)(result):
+        sys.exit(code)
 
 
 def _parse(
@@ -104,7 +106,7 @@ def _parse(
         def error(self, message: str, ex: Exception | None = None) -> NoReturn:
             _fail(prog, _one_line(ValueError(message)) + f"; see `{prog} --help`")
 
-    quiet_libraries()
+    quiet_libraries(prog)
     parser = OneLineParser(prog=prog, description=about)
     parser.add_argument("--config", action=ActionConfigFile, help="YAML file of options")
     named = getattr(function, "positional", "")
@@ -158,30 +160,37 @@ def _with_values(words: Sequence[str], flags: Collection[str]) -> list[str]:
     ]
 
 
-def verb(show: Callable[[Any], str], positional: str = "") -> Callable[[Any], Any]:
+def verb(
+    show: Callable[[Any], str],
+    positional: str = "",
+    code: Callable[[Any], int] = lambda _: 0,
+) -> Callable[[Any], Any]:
     """Mark a function whose result is printed: as JSON with `--json`, else as `show` has it.
 
     Args:
         show: Turns the result into text.
         positional: The argument, a text, that is given without its name; where the function has a
             default for it, it may be left out.
+        code: The exit code of a result.
     """
 
     def mark(function: Any) -> Any:
         function.prints_json = True
         function.show = show
         function.positional = positional
+        function.exit_code = code
         return function
 
     return mark
 
 
-def quiet_libraries() -> None:
-    """Send the log to standard error, without what a user cannot act on."""
-    level = (
-        logging.INFO if is_first_process() else logging.ERROR
-    )  # the others would say the same again
-    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+def quiet_libraries(command: str = "") -> None:
+    """Send the log to standard error, without what a user cannot act on.
+
+    Args:
+        command: Whose, such as `chatbot train`.
+    """
+    start_log(command)
     for noisy in (
         "pytorch_lightning",
         "lightning_fabric",
@@ -211,7 +220,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def _fail(name: str, message: str, code: int = 2) -> NoReturn:
-    print(f"{name}: {message}", file=sys.stderr)
+    last_words(name, message, code)
     sys.exit(code)
 
 
@@ -222,3 +231,4 @@ def _print_help(name: str, about: str, verbs: Mapping[str, tuple[str, str]]) -> 
     for word, (_, line) in verbs.items():
         print(f"  {word:<{width}}  {line}")
     print(f"\n`{name} COMMAND --help` shows a command's options; --version the version.")
+    print("LOG_FORMAT=json in the environment makes every line of the log one JSON object.")

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from core.processes import is_first_process
+from core.logs import shows_bars
 
 
 @contextmanager
@@ -26,8 +26,7 @@ def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    is_off = not is_first_process()
-    with Progress(*columns, console=Console(stderr=True), disable=is_off) as bar:
+    with Progress(*columns, console=Console(stderr=True), disable=not shows_bars()) as bar:
         task = bar.add_task(what, total=total)
         try:
             yield lambda count: bar.advance(task, count)

@@ -25,6 +25,7 @@ from core.budget import MANY_EPOCHS, CpuBudget
 from core.clipping import Clipping
 from core.distributed import end_of_shared_work
 from core.loading import BatchLoader
+from core.logs import shows_bars
 from core.memory import ReturnsMemory, keep_freed_memory
 from core.modules import TaskModule
 from core.monitor import GradientMonitor
@@ -228,7 +229,8 @@ def fit(
         callbacks.append(StaysStopped("val_loss", patience=config.patience, check_finite=True))
     stopper = StopsCleanly(last)
     callbacks += [ResumePoint(last, config.checkpoint_steps), stopper]
-    if config.progress:
+    shows_bar = config.progress and shows_bars()
+    if shows_bar:
         # On standard error: standard output holds results alone.
         callbacks.append(RichProgressBar(refresh_rate=5, console_kwargs={"stderr": True}))
     checkpoint = last if resume and last.exists() else None
@@ -251,7 +253,7 @@ def fit(
         logger=[csv_logger, make_logger(config.logger, run_dir)],
         log_every_n_steps=10,
         enable_model_summary=False,
-        enable_progress_bar=config.progress,
+        enable_progress_bar=shows_bar,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )

@@ -17,6 +17,7 @@ VERBS = {
     "reply": ("apps.chatbot.reply:reply", "answer one message, or a file of them"),
     "chat": ("apps.chatbot.reply:chat", "talk to the chatbot in the terminal"),
     "serve": ("apps.chatbot.serve:serve", "answer over HTTP, on this machine"),
+    "check": ("apps.chatbot.check:check", "is a run intact, quick and fresh? with exit codes"),
     "demo": ("apps.chatbot.__main__:demo", "open the chatbot in the browser"),
 }
 

@@ -15,6 +15,7 @@ VERBS = {
     "export": (f"{HERE}.export:export", "write the network as ONNX, checked against torch"),
     "retrain": (f"{HERE}.retrain:retrain", "go on from a run with new prices"),
     "rollback": (f"{HERE}.retrain:rollback", "make an earlier champion the champion again"),
+    "check": (f"{HERE}.check:check", "is a run intact, quick and fresh? with exit codes"),
     "demo": (f"{HERE}.__main__:demo", "open the forecaster in the browser"),
 }
 

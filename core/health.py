@@ -1,0 +1,122 @@
+"""Is a run fit to answer: intact, in time, fresh. For a monitor, with exit codes."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+logger = logging.getLogger(__name__)
+HEALTHY, UNFIT, BROKEN = 0, 1, 2  # exit codes
+INTACT = "intact"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding.
+
+    Attributes:
+        name: `intact`, `answers` or `fresh`.
+        ok: Whether all is well.
+        measured: What was found, in the unit that `message` names; None where nothing could be.
+        limit: What it must not exceed; None for no limit.
+        message: For people: what was found, and what to do about it.
+    """
+
+    name: str
+    ok: bool
+    measured: float | None
+    limit: float | None
+    message: str
+
+
+def examine(
+    run: Path,
+    load: Callable[[], Callable[[int], None]],
+    newest: Callable[[], tuple[str, date]],
+    *,
+    max_seconds: float,
+    max_age_days: float,
+    num_answers: int = 5,
+    today: date | None = None,
+) -> dict[str, Any]:
+    """Look at a run; nothing is changed.
+
+    Args:
+        run: Its folder.
+        load: Opens it, checks every checksum, and gives a function that answers a question by its
+            number, as a customer would get it.
+        newest: What the freshness is that of, and its day.
+        max_seconds: The slowest of the answers may take so long, positive.
+        max_age_days: Calendar days that `newest` may lie back; 0 sets no limit.
+        num_answers: How many are timed, after one that is not.
+        today: Instead of the clock's day, UTC.
+
+    Returns:
+        `healthy`, `checks` (see `Check`) and `run`.
+
+    Raises:
+        ValueError: A limit that makes no sense.
+    """
+    if not (max_seconds > 0 and max_age_days >= 0):
+        raise ValueError(
+            f"max_seconds={max_seconds} must be positive, max_age_days={max_age_days} 0 or more"
+        )
+    checks: list[Check] = []
+    try:
+        answer = load()
+        checks.append(Check(INTACT, True, None, None, "every file has its checksum"))
+        checks.append(_timed(answer, num_answers, max_seconds))
+        checks.append(_fresh(*newest(), max_age_days, today or datetime.now(UTC).date()))
+    except (ValueError, OSError) as error:
+        name = "answers" if checks else INTACT
+        checks.append(Check(name, False, None, None, " ".join(str(error).split())))
+    for check in checks:
+        if not check.ok:
+            logger.error("%s: %s", check.name, check.message)
+    told = [asdict(check) for check in checks]
+    healthy = all(check.ok for check in checks)
+    return {"healthy": healthy, "checks": told, "run": str(run)}
+
+
+def _timed(answer: Callable[[int], None], count: int, limit: float) -> Check:
+    answer(0)  # what is slow once only
+    took = []
+    for number in range(count):
+        started = time.perf_counter()
+        answer(number)
+        took.append(time.perf_counter() - started)
+    slowest = max(took)
+    ok = slowest <= limit
+    told = f"the slowest of {count} answers took {slowest:.3f} s, {limit:g} s are allowed"
+    advice = "" if ok else "; free the processor, or answer with --engine onnx"
+    return Check("answers", ok, slowest, limit, told + advice)
+
+
+def _fresh(what: str, newest: date, limit: float, today: date) -> Check:
+    age = (today - newest).days
+    ok = not limit or age <= limit
+    allowed = f"{limit:g} days are allowed" if limit else "no limit is set (--max_age_days)"
+    advice = "" if ok else "; retrain with newer data"
+    message = f"{what} is of {newest}, {age} days ago; {allowed}{advice}"
+    return Check("fresh", ok, age, limit or None, message)
+
+
+def exit_code(result: Mapping[str, Any]) -> int:
+    """0 where a run is healthy, 1 where it is slow or stale, 2 where it cannot answer."""
+    failed: Sequence[Mapping[str, Any]] = [one for one in result["checks"] if not one["ok"]]
+    if not failed:
+        return HEALTHY
+    return BROKEN if any(one["measured"] is None for one in failed) else UNFIT
+
+
+def show(result: Mapping[str, Any]) -> str:
+    """The findings for people."""
+    lines = [
+        f"{'ok  ' if check['ok'] else 'FAIL'}  {check['name']:<8} {check['message']}"
+        for check in result["checks"]
+    ]
+    verdict = "healthy" if result["healthy"] else "not healthy"
+    return "\n".join([*lines, f"{verdict}: {result['run']}"])
