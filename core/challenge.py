@@ -1,7 +1,9 @@
 """Whether a retrained model takes the champion's place: a paired test on old and on new data."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -109,8 +111,7 @@ def check_options(margin: float, old_share: float, resume: bool, out: Path | Non
 
 
 def beside(run: Path) -> Path:
-    """A free folder `<run>-retrained-<number>` beside a run."""
-    number = 1
-    while (run.parent / f"{run.name}-retrained-{number}").exists():
-        number += 1
-    return run.parent / f"{run.name}-retrained-{number}"
+    """A free folder `<run>-retrained-<number>` beside a run, also of one that has such a name."""
+    name = re.sub(r"-retrained-\d+$", "", run.name)
+    free = (run.parent / f"{name}-retrained-{number}" for number in count(1))
+    return next(path for path in free if not path.exists())

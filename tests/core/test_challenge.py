@@ -56,3 +56,4 @@ def test_a_retrained_run_gets_the_next_free_name_beside_the_old_one(tmp_path: Pa
     assert beside(run) == tmp_path / "a-retrained-1"
     (tmp_path / "a-retrained-1").mkdir()
     assert beside(run) == tmp_path / "a-retrained-2"
+    assert beside(tmp_path / "a-retrained-1") == tmp_path / "a-retrained-2"  # night after night

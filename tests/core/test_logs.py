@@ -1,0 +1,64 @@
+import json
+import os
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from core.logs import last_words, shows_bars, wants_json
+from core.progress import progress
+from tests.conftest import TINY_CHAT, write_dialogues
+
+BIN = Path(sys.executable).parent
+
+
+def test_every_line_of_the_log_is_an_object(tmp_path: Path) -> None:
+    data = write_dialogues(tmp_path / "d.jsonl", 30)
+    words = [str(BIN / "chatbot"), "train", "--data", str(data), "--run", str(tmp_path / "run")]
+    options = [word for word in TINY_CHAT if "progress" not in word]
+    environment = {**os.environ, "LOG_FORMAT": "json", "OMP_NUM_THREADS": "1"}
+    for code, more in ((0, []), (2, [])):  # the second time the folder is taken
+        done = subprocess.run(
+            [*words, *options, *more], capture_output=True, text=True, check=False, env=environment
+        )
+        assert done.returncode == code, done.stderr
+        lines = [json.loads(line) for line in done.stderr.splitlines()]
+        assert lines
+        for line in lines:
+            assert line.keys() >= {"time", "level", "logger", "command", "message"}
+            assert datetime.fromisoformat(line["time"]).utcoffset() is not None
+    assert lines[-1]["exit_code"] == 2
+    assert "holds a finished run already" in lines[-1]["message"]
+    assert lines[-1]["level"] == "error"
+
+
+def test_bars_are_drawn_for_people_by_the_first_process_alone(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert shows_bars()
+    for name, value in (("LOG_FORMAT", "json"), ("LOCAL_RANK", "1")):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, value)
+            assert not shows_bars()
+            with progress("work", 3) as advance:
+                advance(3)
+            assert capfd.readouterr().err == ""
+
+
+def test_an_unknown_format_is_named(monkeypatch: pytest.MonkeyPatch, command) -> None:
+    monkeypatch.setenv("LOG_FORMAT", "xml")
+    with pytest.raises(ValueError, match="LOG_FORMAT='xml'.*set text or json"):
+        wants_json()
+
+
+def test_last_words_are_text_or_json(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    last_words("chatbot", "no data", 2)
+    assert capfd.readouterr().err == "chatbot: no data\n"
+    monkeypatch.setenv("LOG_FORMAT", "json")
+    last_words("chatbot", "no data", 2)
+    told = json.loads(capfd.readouterr().err)
+    assert (told["message"], told["exit_code"], told["command"]) == ("no data", 2, "chatbot")
