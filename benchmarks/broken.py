@@ -1,5 +1,6 @@
 """Broken inputs: valid ones, changed in their bytes or in their values."""
 
+import copy
 import csv
 import io
 import json
@@ -133,7 +134,7 @@ def with_values(document: Any, changes: Sequence[ValueChange]) -> Any:
             continue
         match kind:
             case "set":
-                holder[key] = value
+                holder[key] = copy.deepcopy(value)  # the next change may go into it
             case "delete":
                 del holder[key]
             case "wrap":

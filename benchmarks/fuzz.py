@@ -143,7 +143,8 @@ def outcome(target: Target, folder: Path) -> str:
             return f"exit code {ended.code}"
         if told.strip().count("\n"):
             return f"several lines:\n{told}"
-        return "refused" if folder.name in told else f"names no file: {told}"
+        is_named = str(folder) in told or target.names_option
+        return "refused" if is_named else f"names no file: {told}"
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
@@ -194,6 +195,8 @@ def prepare() -> None:
     os.environ["HF_DATASETS_OFFLINE"] = "1"
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("always")
+    for unseen in (ResourceWarning, DeprecationWarning, PendingDeprecationWarning):
+        warnings.simplefilter("ignore", unseen)
 
 
 def row(name: str, tally: Tally) -> dict[str, str | int | float]:

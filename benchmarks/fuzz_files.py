@@ -45,10 +45,12 @@ class Target:
     Attributes:
         inputs: Files by name; a text is FOLDER, or LINK and where to.
         read: Reads what lies in a folder; raises what the reader raises.
+        names_option: Whether an error may name an option instead of the file.
     """
 
     inputs: SearchStrategy[Files]
     read: Callable[[Path], object]
+    names_option: bool = False
 
 
 def broken(
@@ -121,7 +123,18 @@ ROWS = [["id", "who", "said"], ["1", "user", "hi"], ["1", "agent", "hello"], ["2
 COLUMNS = {"question": ["hi", "where?"], "answer": ["hello", "here"], "intent": ["greet", None]}
 LONG_FORM = ColumnsConfig(conversation="id", speaker="who", text="said")
 JSON_TOKENS = (b"{", b"}", b"[", b'"', b"\\ud800", b"\0", b"\xff", b"NaN", b"1e999", b"\n")
-CSV_TOKENS = (b",", b'"', b"\n", b"\r", b"\0", b"\xff", b"\xfe\xff", b"\xef\xbb\xbf", b";", b"1e9999")
+CSV_TOKENS = (
+    b",",
+    b'"',
+    b"\n",
+    b"\r",
+    b"\0",
+    b"\xff",
+    b"\xfe\xff",
+    b"\xef\xbb\xbf",
+    b";",
+    b"1e9999",
+)
 
 
 def _dialogues() -> Target:
@@ -148,7 +161,10 @@ def _prices() -> Target:
     close = np.linspace(10, 11, len(days)).round(3).tolist()
     rows = [[day, p, p + 1, p - 1, p, p, 100] for day, p in zip(days, close, strict=True)]
     wide = [[str(cell) for cell in row] for row in (header, *rows)]
-    long = [["Ticker", *header], *(["AB" if k % 2 else "C", *row] for k, row in enumerate(wide[1:]))]
+    long = [
+        ["Ticker", *header],
+        *(["AB" if k % 2 else "C", *row] for k, row in enumerate(wide[1:])),
+    ]
     inputs = st.one_of(
         broken(("p.csv", "p.csv.gz", "p.CSV", "p.txt"), wide, as_csv, CSV_TOKENS),
         broken(("p.csv", "p.csv.gz"), long, as_csv, CSV_TOKENS),
@@ -191,7 +207,7 @@ def _config() -> Target:
         command = commands[path.stem.removeprefix("0-")]
         return call(_options_of(command), ["--config", str(path)], "train")
 
-    return Target(misplaced(st.one_of(inputs), {}), read)
+    return Target(misplaced(st.one_of(inputs), {}), read, names_option=True)
 
 
 def _defaults(command: Callable[..., Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from core.batch import Seq2SeqBatch
 from core.loading import BatchLoader
 from core.progress import progress
 from core.runs import Run, write_json
+from core.stored import conformed, kept, section
 from data.checking import stream_dialogues
 from data.columns import ColumnsConfig
 from data.data_report import DataReport, table
@@ -149,8 +150,9 @@ class ChatDataModule:
     @classmethod
     def from_run(cls, run: Run) -> "ChatDataModule":
         """The parts as a run folder keeps them, with the run's tokenizer."""
-        tokenizer = Tokenizer.from_json(run.preprocessor["tokenizer"])
-        config = TextConfig(**run.config["text"])
+        with kept(run, "tokenizer") as stored:
+            tokenizer = Tokenizer.from_json(conformed(stored, str))
+        config = section(run, "text", TextConfig)
         return cls(run.path, config, run.manifest["source_sha256"], tokenizer)
 
     def write(self, path: Path) -> None:
