@@ -14,16 +14,19 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 import time
 import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import redirect_stderr
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
@@ -77,37 +80,38 @@ def feed(
     Args:
         target: The reader and its inputs.
         count: How many.
-        keep: Failing inputs go to `<keep>-0` and so on, each a folder.
+        keep: Failing inputs go to `<keep>-0` and so on, each a folder; the one that is being read
+            lies in `<keep>-now`.
         advance: Called with the number done since the last call.
     """
     tally, started = Tally(), time.perf_counter()
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as made:
-        folder = Path(made) / "input"
+    folder = Path(f"{keep}-now")
 
-        def one(files: Files) -> None:
-            write(files, folder)
-            told = outcome(target, folder)
-            tally.accepted += told == "accepted"
-            tally.refused += told == "refused"
-            if told not in ("accepted", "refused"):
-                if told not in tally.failed and len(tally.failed) < KEPT:
-                    shutil.copytree(folder, f"{keep}-{len(tally.failed)}", symlinks=True)
-                tally.failed[told] += 1
-            if advance is not None:
-                advance(1)
+    def one(files: Files) -> None:
+        write(files, folder)
+        told = outcome(target, folder)
+        tally.accepted += told == "accepted"
+        tally.refused += told == "refused"
+        if told not in ("accepted", "refused"):
+            if told not in tally.failed and len(tally.failed) < KEPT:
+                shutil.rmtree(f"{keep}-{len(tally.failed)}", ignore_errors=True)
+                shutil.copytree(folder, f"{keep}-{len(tally.failed)}", symlinks=True)
+            tally.failed[told] += 1
+        if advance is not None:
+            advance(1)
 
-        draw = 0
-        while tally.inputs < count:
-            options = settings(
-                max_examples=count - tally.inputs,
-                database=None,
-                deadline=None,
-                phases=[Phase.generate],
-                suppress_health_check=list(HealthCheck),
-            )
-            seed(draw)(options(given(target.inputs)(one)))()
-            draw += 1
+    draw = 0
+    while tally.inputs < count:
+        options = settings(
+            max_examples=count - tally.inputs,
+            database=None,
+            deadline=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        seed(draw)(options(given(target.inputs)(one)))()
+        draw += 1
+    shutil.rmtree(folder)
     tally.seconds = time.perf_counter() - started
     return tally
 
@@ -171,23 +175,51 @@ def main() -> None:
     parser.add_argument("--target", choices=[*TARGETS, "all"], default="all")
     parser.add_argument("--failures", type=Path, default=Path("fuzz-failures"))
     parser.add_argument("--replay", type=Path, help="a failing input that was kept")
-    given_words = parser.parse_args()
-    prepare()
-    if given_words.replay is not None:
-        TARGETS[given_words.target]().read(given_words.replay)
+    words = parser.parse_args()
+    chosen = list(TARGETS) if words.target == "all" else [words.target]
+    if words.replay is not None:
+        TARGETS[chosen[0]]().read(words.replay)
         return
-    given_words.failures.mkdir(exist_ok=True)
-    chosen = list(TARGETS) if given_words.target == "all" else [given_words.target]
-    tallies = {}
-    for name in chosen:
-        target = TARGETS[name]()
-        with progress(name, given_words.inputs) as advance:
-            keep = given_words.failures / name
-            tallies[name] = feed(target, given_words.inputs, keep, advance)
-        for number, (what, times) in enumerate(tallies[name].failed.items()):
-            print(f"{keep}-{number}, {times} times: {what}", file=sys.stderr)
+    words.failures.mkdir(exist_ok=True)
+    tallies = {name: fed_apart(name, words.inputs, words.failures / name) for name in chosen}
     record(NAME, [row(name, tally) for name, tally in tallies.items()])
     sys.exit(any(tally.failed for tally in tallies.values()))
+
+
+def fed_apart(name: str, count: int, keep: Path) -> Tally:
+    """`feed` in a process of its own, which a reader in C may kill; told what should not be."""
+    context = get_context("spawn")
+    done = context.Value("i", 0)
+    # The bar is drawn here: what it writes must not mix with what a reader tells.
+    with ProcessPoolExecutor(1, context, _share, (done,)) as pool, progress(name, count) as advance:
+        fed, seen = pool.submit(_fed, name, count, keep), 0
+        while not wait([fed], 0.5).done or seen < done.value:
+            now = done.value
+            advance(now - seen)
+            seen = now
+        try:
+            tally = fed.result()
+        except BrokenProcessPool:
+            tally = Tally(failed=Counter({"the process died": 1}))
+            Path(f"{keep}-now").rename(f"{keep}-0")
+    for number, (what, times) in enumerate(tally.failed.items()):
+        print(f"{keep}-{number}, {times} times: {what}", file=sys.stderr)
+    return tally
+
+
+_shared: dict[str, Any] = {}  # what a started process got
+
+
+def _share(done: Any) -> None:
+    _shared["done"] = done
+    prepare()
+
+
+def _fed(name: str, count: int, keep: Path) -> Tally:
+    def advance(number: int) -> None:
+        _shared["done"].value += number
+
+    return feed(TARGETS[name](), count, keep, advance)
 
 
 def prepare() -> None:

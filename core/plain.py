@@ -26,7 +26,7 @@ def yaml_table(path: Path) -> dict[str, Any]:
             return super().compose_node(parent, index)
 
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader)  # noqa: S506
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader)
     except OSError:
         raise
     except Exception as error:  # its constructors raise anything, such as KeyError at `!!bool x`

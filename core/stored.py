@@ -107,21 +107,22 @@ def _all_are(values: Sequence[Any], kind: Any) -> bool:
     types = set(map(type, values))
     origin, inner = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
-        return all(any(_all_are([value], one) for one in inner) for value in values)
-    if origin is Literal:
-        return all(
-            any(value == one and type(value) is type(one) for one in inner) for value in values
-        )
-    if origin in (list, tuple):
-        return types <= {list, tuple} and _all_are(list(chain.from_iterable(values)), inner[0])
-    if kind is float:
-        return types <= {int, float} and all(map(_is_finite, values))
-    if kind is int:
+        are = all(any(_all_are([value], one) for one in inner) for value in values)
+    elif origin is Literal:
+        are = types <= set(map(type, inner)) and all(value in inner for value in values)
+    elif origin in (list, tuple):
+        is_list = types <= {list, tuple}
+        are = is_list and _all_are(list(chain.from_iterable(values)), inner[0])
+    elif kind is float:
+        are = types <= {int, float} and all(map(_is_finite, values))
+    elif kind is int:
         is_whole = types <= {int}
-        return is_whole and (not values or -LARGEST <= min(values) <= max(values) <= LARGEST)
-    if kind is str:
-        return types <= {str} and not any("\ud800" <= c <= "\udfff" for c in "".join(values))
-    return types <= {NoneType if kind is None else kind}
+        are = is_whole and (not values or -LARGEST <= min(values) <= max(values) <= LARGEST)
+    elif kind is str:
+        are = types <= {str} and not any("\ud800" <= c <= "\udfff" for c in "".join(values))
+    else:
+        are = types <= {kind}
+    return are
 
 
 def _is_finite(value: float) -> bool:

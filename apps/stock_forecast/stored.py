@@ -72,10 +72,7 @@ def _check(frame: pd.DataFrame) -> None:
     if not frame.columns.is_unique:
         raise ValueError("has a column twice")
     for column in ("Ticker", "Texts"):
-        if column in frame and pd.api.types.infer_dtype(frame[column], skipna=False) not in (
-            "string",
-            "empty",
-        ):
+        if column in frame and not _holds_texts(frame[column]):
             raise ValueError(f"{column} must hold texts")
     if not pd.api.types.is_datetime64_dtype(frame["Date"]):
         raise ValueError("Date must hold dates")
@@ -84,10 +81,8 @@ def _check(frame: pd.DataFrame) -> None:
             raise ValueError(f"{column} must hold numbers")
     if frame.empty:
         return
-    if not (
-        frame["Date"].notna().all()
-        and FIRST_DAY <= frame["Date"].min() <= frame["Date"].max() < LAST_DAY
-    ):
+    dates = frame["Date"]
+    if dates.hasnans or not FIRST_DAY <= dates.min() <= dates.max() < LAST_DAY:
         raise ValueError(f"Date must lie between {FIRST_DAY.date()} and {LAST_DAY.date()}")
     for column in NUMBER_COLUMNS:
         values = frame[column].to_numpy()
@@ -95,5 +90,10 @@ def _check(frame: pd.DataFrame) -> None:
         most = np.finfo(float).max if column == "Volume" else HIGHEST
         if not (least <= values.min() and values.max() <= most):  # false where one is NaN
             raise ValueError(f"{column} must lie between {least:g} and {most:g}")
-    if "News" in frame and not (0 <= frame["News"].to_numpy()).all():
+    if "News" in frame and not (frame["News"].to_numpy() >= 0).all():
         raise ValueError("News must hold counts")
+
+
+def _holds_texts(column: pd.Series) -> bool:
+    kind = pd.api.types.infer_dtype(column, skipna=False)
+    return kind in ("string", "empty") and not column.hasnans

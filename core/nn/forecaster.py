@@ -39,8 +39,8 @@ class ForecasterConfig(RecurrentConfig):
         head: `quantiles` gives the distribution a free shape; `student_t` keeps it to Student's t.
         shift: Learn to move the median as well. Off, because the direction of prices is nearly
             noise, and a network that may follow it learns the training years' luck.
-        num_members: Networks with starts of their own that are trained side by side, 1 to MAX_MEMBERS;
-            the forecast is the mean of their quantiles.
+        num_members: Networks with starts of their own that are trained side by side, 1 to
+            MAX_MEMBERS; the forecast is the mean of their quantiles.
     """
 
     cell: ForecasterCell = "gru"  # type: ignore[assignment]  # wider than the stack's, see recurrent
