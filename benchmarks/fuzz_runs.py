@@ -158,7 +158,7 @@ def _one_broken(name: str, content: bytes) -> SearchStrategy[Broken]:
         [FOLDER, "", f"{LINK}{Path(name).name}", f"{LINK}/etc/hostname", f"{LINK}nowhere"]
     )
     new = _new_content(name, content)
-    return st.tuples(st.just(name), st.one_of(new, new, new, new, new, new, other))
+    return st.tuples(st.just(name), st.one_of(*[new] * 15, other))
 
 
 def _names(files: dict[str, bytes]) -> SearchStrategy[dict[str, bytes | str]]:
@@ -183,6 +183,7 @@ def _names(files: dict[str, bytes]) -> SearchStrategy[dict[str, bytes | str]]:
 def _of_run(app: str, run: Path) -> SearchStrategy[Files]:
     files = contents(run)
     names = [name for name in files if name != "manifest.json"]
+    names += [name for name in names if name.startswith(("config", "preprocessor"))] * 3
     changed = [_one_broken(name, files[name]) for name in names]
 
     def made(broken: list[Broken], is_sealed: bool) -> dict[str, bytes | str]:
@@ -192,13 +193,13 @@ def _of_run(app: str, run: Path) -> SearchStrategy[Files]:
     with_files = st.builds(
         made,
         st.lists(st.one_of(changed), min_size=1, max_size=2),
-        st.sampled_from((True, True, True, True, False)),
+        st.sampled_from([True] * 9 + [False]),
     )
     manifest = _one_broken("manifest.json", files["manifest.json"]).map(
         lambda one: {**files, **dict([one])}
     )
     outside = {OUTSIDE: b"{}"}
-    return st.one_of(with_files, with_files, with_files, with_files, manifest, _names(files)).map(
+    return st.one_of(*[with_files] * 8, manifest, _names(files)).map(
         lambda new: outside | {f"{app}/{name}": content for name, content in new.items() if content}
     )
 
