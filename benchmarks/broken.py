@@ -43,6 +43,14 @@ VALUES = st.one_of(
 )
 
 
+def mostly(
+    weight: int, often: SearchStrategy[Any], *others: SearchStrategy[Any]
+) -> SearchStrategy[Any]:
+    """One strategy so many times as often as each of the others; `one_of` takes all alike."""
+    choices = [often] * weight + list(others)
+    return st.integers(0, len(choices) - 1).flatmap(choices.__getitem__)
+
+
 class ByteChange(NamedTuple):
     """What happens to the bytes at a place.
 

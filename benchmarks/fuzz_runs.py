@@ -21,6 +21,7 @@ from benchmarks.broken import (
     as_json,
     as_parquet,
     byte_changes,
+    mostly,
     value_changes,
     with_bytes,
     with_values,
@@ -149,7 +150,7 @@ def _new_content(name: str, content: bytes) -> SearchStrategy[bytes]:
     text = json.dumps(document)
     by_values = value_changes().map(lambda made: written(with_values(json.loads(text), made)))
     # Until core.runs reads it with core.plain.yaml_table, a file that is no YAML is left out.
-    return by_values if name.endswith(".yaml") else st.one_of(*[by_values] * 3, by_bytes)
+    return by_values if name.endswith(".yaml") else mostly(3, by_values, by_bytes)
 
 
 def _one_broken(name: str, content: bytes) -> SearchStrategy[Broken]:
@@ -158,7 +159,7 @@ def _one_broken(name: str, content: bytes) -> SearchStrategy[Broken]:
         [FOLDER, "", f"{LINK}{Path(name).name}", f"{LINK}/etc/hostname", f"{LINK}nowhere"]
     )
     new = _new_content(name, content)
-    return st.tuples(st.just(name), st.one_of(*[new] * 15, other))
+    return st.tuples(st.just(name), mostly(19, new, other))
 
 
 def _names(files: dict[str, bytes]) -> SearchStrategy[dict[str, bytes | str]]:
@@ -192,14 +193,14 @@ def _of_run(app: str, run: Path) -> SearchStrategy[Files]:
 
     with_files = st.builds(
         made,
-        st.lists(st.one_of(changed), min_size=1, max_size=2),
+        st.lists(st.sampled_from(changed).flatmap(lambda one: one), min_size=1, max_size=2),
         st.sampled_from([True] * 9 + [False]),
     )
     manifest = _one_broken("manifest.json", files["manifest.json"]).map(
         lambda one: {**files, **dict([one])}
     )
     outside = {OUTSIDE: b"{}"}
-    return st.one_of(*[with_files] * 8, manifest, _names(files)).map(
+    return mostly(12, with_files, manifest, _names(files)).map(
         lambda new: outside | {f"{app}/{name}": content for name, content in new.items() if content}
     )
 

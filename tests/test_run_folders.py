@@ -2,8 +2,8 @@
 
 import hashlib
 import json
+import os
 import shutil
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -132,13 +132,10 @@ def test_a_name_that_is_no_file_is_refused(run, app, name):
 
 
 def test_a_path_in_the_configuration_is_not_followed(run, app, tmp_path):
-    opened = []
-    sys.addaudithook(lambda event, args: event == "open" and opened.append(str(args[0])))
-    secret = tmp_path / "secret.csv"
-    rewrite(run, "config.yaml", lambda text: f"data: {secret}\n" + text.split("\n", 1)[1])
+    pipe = tmp_path / "secret.csv"
+    os.mkfifo(pipe)  # whoever opened it would wait for ever
+    rewrite(run, "config.yaml", lambda text: f"data: {pipe}\n" + text.split("\n", 1)[1])
     read_everything(run, app)
-    assert str(run / "config.yaml") in opened
-    assert str(secret) not in opened
 
 
 CHAT_BROKEN = {
