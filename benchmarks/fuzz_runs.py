@@ -29,8 +29,10 @@ from benchmarks.broken import (
 from benchmarks.fuzz_files import FOLDER, LINK, Files, Target
 from core.cli import call
 from core.runs import load_run
+from data.dialogues import Turn
 
 UNREAD = ("checkpoints", "logs")
+MISSING = ""  # stands for a file that is not there
 OUTSIDE = "outside.json"  # beside the run folder: no name in it may lead there
 TINY = {
     "chatbot": [
@@ -156,7 +158,7 @@ def _new_content(name: str, content: bytes) -> SearchStrategy[bytes]:
 def _one_broken(name: str, content: bytes) -> SearchStrategy[Broken]:
     """A file of a run with something else in its place."""
     other = st.sampled_from(
-        [FOLDER, "", f"{LINK}{Path(name).name}", f"{LINK}/etc/hostname", f"{LINK}nowhere"]
+        [FOLDER, MISSING, f"{LINK}{Path(name).name}", f"{LINK}/etc/hostname", f"{LINK}nowhere"]
     )
     new = _new_content(name, content)
     return st.tuples(st.just(name), mostly(19, new, other))
@@ -201,7 +203,10 @@ def _of_run(app: str, run: Path) -> SearchStrategy[Files]:
     )
     outside = {OUTSIDE: b"{}"}
     return mostly(12, with_files, manifest, _names(files)).map(
-        lambda new: outside | {f"{app}/{name}": content for name, content in new.items() if content}
+        lambda new: (
+            outside
+            | {f"{app}/{name}": content for name, content in new.items() if content != MISSING}
+        )
     )
 
 
@@ -217,7 +222,7 @@ def runs(seeds: Path | None = None) -> tuple[SearchStrategy[Files], Callable[[Pa
 
 
 def read(folder: Path) -> object:
-    """Open the run in a folder with everything that its app reads of it."""
+    """Open the run in a folder with everything that its app reads of it, and use it once."""
     if (folder / "chatbot").exists():
         return _read_chatbot(folder / "chatbot")
     return _read_forecaster(folder / "stock_forecast")
@@ -229,7 +234,8 @@ def _read_chatbot(path: Path) -> object:
 
     run = load_run(path, "chatbot")
     bot, data = Chatbot.load(run), ChatDataModule.from_run(run)
-    return bot, [list(data.dialogues(part)) for part in PARTS]
+    said = [list(data.dialogues(part)) for part in PARTS]
+    return said, bot.reply([Turn("user", "where is my kettle 402-1234567-7654321?")])
 
 
 def _read_forecaster(path: Path) -> object:
@@ -237,7 +243,7 @@ def _read_forecaster(path: Path) -> object:
     from apps.stock_forecast.inference import StockForecaster
 
     forecaster = StockForecaster.load(path)
-    return forecaster, PriceDataModule.from_run(forecaster.run)
+    return PriceDataModule.from_run(forecaster.run), forecaster.forecast()
 
 
 def run_target() -> Target:

@@ -11,7 +11,7 @@ from benchmarks import fuzz
 from benchmarks.fuzz import TARGETS, Tally, feed, outcome, write
 from benchmarks.fuzz_files import FOLDER, LINK, Target
 
-INPUTS = {"dialogues": 300, "prices": 300, "news": 300, "config": 200, "runs": 300}
+INPUTS = {"dialogues": 300, "prices": 300, "news": 300, "config": 150, "runs": 250}
 
 
 @pytest.mark.slow
