@@ -37,6 +37,7 @@ test: check
 	$(BIN)/python -m pytest
 
 bench: $(READY)
+	$(BIN)/python -m benchmarks.fuzz
 	$(BIN)/python -m benchmarks.padding
 	$(BIN)/python -m benchmarks.scan
 	$(BIN)/python -m benchmarks.monitor

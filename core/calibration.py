@@ -1,8 +1,7 @@
 """From signals to the probability of being right, and how well such probabilities hold."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -67,16 +66,11 @@ class Calibrator:
         standard = (signals - np.array(self.mean)) / np.array(self.scale)
         return np.asarray(1 / (1 + np.exp(-(standard @ np.array(self.weights) + self.bias))))
 
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> "Calibrator":
-        """The calibrator whose fields these are, read from JSON."""
-        return cls(
-            names=tuple(plain["names"]),
-            mean=tuple(plain["mean"]),
-            scale=tuple(plain["scale"]),
-            weights=tuple(plain["weights"]),
-            bias=plain["bias"],
-        )
+    @property
+    def is_whole(self) -> bool:
+        """Whether every signal has a mean, a positive scale and a weight."""
+        sizes = {len(self.names), len(self.mean), len(self.scale), len(self.weights)}
+        return len(sizes) == 1 and all(scale > 0 for scale in self.scale)
 
 
 def calibration_error(

@@ -10,6 +10,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from importlib.metadata import version
 from inspect import Parameter, signature
 from itertools import pairwise
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from core.logs import last_words, start_log
-from core.plain import plain
+from core.plain import plain, yaml_table
 
 PACKAGE = "recurrent-suite"
 _DISK = {
@@ -26,6 +27,8 @@ _DISK = {
     errno.EROFS: "choose a folder that you may write to",
     errno.EACCES: "check who may read and write it",
 }
+# What jsonargparse lets through of what options can be: 10^400 for a float, a list for a key.
+_NOT_PARSED = (TypeError, AttributeError, LookupError, OverflowError, RecursionError)
 
 
 def run(
@@ -119,9 +122,14 @@ def _parse(
         )
     for word, after in pairwise([*words, ""]):
         if word == "--config" or word.startswith("--config="):
-            _check_config(Path(after if word == "--config" else word.split("=", 1)[1]))
+            path = Path(after if word == "--config" else word.split("=", 1)[1])
+            _check_config(path, _sections(function))
     flags = {f"--{p.name}" for p in signature(function).parameters.values() if p.annotation is bool}
-    options = parser.parse_args(_with_values(words, flags))
+    try:
+        options = parser.parse_args(_with_values(words, flags))
+    except _NOT_PARSED as error:
+        raise ValueError(f"an option of another kind than it must be ({error})") from None
+    _check_none(function, options)
     as_json = bool(options.pop("json", False))
     options.pop("config", None)
     return vars(parser.instantiate_classes(options)), as_json
@@ -139,16 +147,37 @@ def _add_positional(parser: Any, function: Callable[..., Any], name: str) -> Non
     parser.add_argument(name, type=str, help=words, **optional)
 
 
-def _check_config(path: Path) -> None:
-    """Refuse what is no YAML table by the file's name, which jsonargparse leaves out."""
-    import yaml
+def _sections(function: Callable[..., Any]) -> dict[str, Any]:
+    """The parameters that are dataclasses, with their defaults."""
+    defaults = {name: given.default for name, given in signature(function).parameters.items()}
+    return {name: default for name, default in defaults.items() if is_dataclass(default)}
 
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not YAML ({error}); correct the file") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: a table of options is expected, such as `model: {{cell: gru}}`")
+
+def _check_config(path: Path, sections: Collection[str]) -> None:
+    """Refuse by the file's name what jsonargparse would take for another file, or not name."""
+    table = yaml_table(path)
+    if "config" in table:
+        raise ValueError(f"{path}: config is no option of a file; give --config once for each")
+    for name in sections:
+        if not isinstance(table.get(name, {}), dict):
+            raise ValueError(f"{path}: {name} must be a table of options, such as `{name}: {{}}`")
+
+
+def _check_none(function: Callable[..., Any], options: Any) -> None:
+    """Refuse `null` where there has to be something; jsonargparse lets it through."""
+    sections = _sections(function)
+    defaults = {
+        name: parameter.default
+        for name, parameter in signature(function).parameters.items()
+        if name not in sections
+    }
+    for name, section in sections.items():
+        if not hasattr(options.get(name), "keys"):
+            raise ValueError(f"{name}={options.get(name)!r} must be a table of options")
+        defaults |= {f"{name}.{f.name}": getattr(section, f.name) for f in fields(section)}
+    for name, default in defaults.items():
+        if options.get(name) is None and default not in (None, Parameter.empty):
+            raise ValueError(f"{name}=null is no value; leave it out for {default!r}")
 
 
 def _with_values(words: Sequence[str], flags: Collection[str]) -> list[str]:

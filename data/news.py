@@ -3,6 +3,7 @@
 import gzip
 import json
 import logging
+import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,14 +52,14 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
             for number, line in enumerate(file, start=1):
                 if line.strip():
                     yield number, line
-    except (UnicodeDecodeError, EOFError, gzip.BadGzipFile):
+    except (UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error):
         raise ValueError(f"{path} is not whole UTF-8 text or gzip; save it again") from None
 
 
 def _parse_line(text: str, where: str) -> tuple[str, pd.Timestamp, str]:
     try:
         item = json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # the first also at a number of 5,000 digits
         raise ValueError(f"{where}: not JSON; it must look like {EXAMPLE}") from None
     keys = ("ticker", "published_at", "text")
     if not isinstance(item, dict) or not all(isinstance(item.get(key), str) for key in keys):

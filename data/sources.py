@@ -8,6 +8,7 @@ import codecs
 import hashlib
 import json
 import warnings
+import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from glob import escape
 from pathlib import Path
@@ -15,7 +16,10 @@ from typing import Any
 
 _KINDS = {".jsonl": "jsonl", ".jsonl.gz": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 _READ_ROWS = 256  # of a Parquet file at a time
-_UNREADABLE = (OSError, ValueError, LookupError, TypeError, RuntimeError, EOFError, Warning)
+_UNREADABLE = (
+    *(OSError, ValueError, LookupError, TypeError, RuntimeError, EOFError, Warning),
+    *(MemoryError, zlib.error),  # a broken file may claim to hold more than fits into memory
+)
 
 
 def records(source: str, text_columns: Collection[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -140,7 +144,7 @@ def _stream(builder: str, options: dict[str, Any], place: str) -> Iterator[Mappi
         raise _cannot_read(place, error) from None
 
 
-def _cannot_read(place: str, error: Exception | Warning) -> ValueError:
+def _cannot_read(place: str, error: Exception) -> ValueError:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return ValueError(f"{place}: cannot be read ({reason}); check the file or name")
 

@@ -5,12 +5,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from data.dialogues import Dialogue, Turn
 
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+
 _GROUP_CHARACTERS = 1 << 20  # of a row group
 _READ_DIALOGUES = 256
+_UNREADABLE = (OSError, ValueError, LookupError, TypeError, RuntimeError, MemoryError)
 
 
 class DialogueWriter:
@@ -21,13 +25,9 @@ class DialogueWriter:
     """
 
     def __init__(self, path: Path) -> None:
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        turn = pa.struct([("speaker", pa.string()), ("text", pa.string())])
-        self._schema = pa.schema(
-            [("dialogue_id", pa.string()), ("intent", pa.string()), ("turns", pa.list_(turn))]
-        )
+        self._schema = _schema()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._writer = pq.ParquetWriter(path, self._schema)
         self._rows: list[dict[str, Any]] = []
@@ -70,15 +70,49 @@ def write_dialogues(path: Path, dialogues: Iterable[Dialogue]) -> None:
             writer.write(dialogue)
 
 
-def stored_dialogues(path: Path) -> Iterator[Dialogue]:
-    """Read what was written, one dialogue after the other."""
+def _schema() -> Any:
+    import pyarrow as pa
+
+    turn = pa.struct([("speaker", pa.string()), ("text", pa.string())])
+    return pa.schema(
+        [("dialogue_id", pa.string()), ("intent", pa.string()), ("turns", pa.list_(turn))]
+    )
+
+
+@contextmanager
+def _opened(path: Path) -> "Iterator[pq.ParquetFile]":
+    """A file of dialogues; what is wrong with it is an error that names it."""
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
+    try:
+        with pq.ParquetFile(path) as file:
+            if not file.schema_arrow.equals(_schema()):
+                raise ValueError("its columns are not dialogue_id, intent and turns")
+            yield file
+    except FileNotFoundError:
+        raise
+    except _UNREADABLE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{path}: cannot be read ({reason}); restore it or train again") from None
+
+
+def stored_dialogues(path: Path) -> Iterator[Dialogue]:
+    """Read what was written, one dialogue after the other.
+
+    Raises:
+        ValueError: It is no such file.
+    """
+    with _opened(path) as file:
         for batch in file.iter_batches(_READ_DIALOGUES):
             for row in batch.to_pylist():
                 turns = tuple(Turn(**turn) for turn in row["turns"])
+                if row["dialogue_id"] is None or not all(map(_is_whole, turns)):
+                    raise ValueError("a dialogue has no id, or a turn no speaker or no text")
                 yield Dialogue(row["dialogue_id"], turns, row["intent"])
+
+
+def _is_whole(turn: Turn) -> bool:
+    return turn.speaker in ("user", "agent") and isinstance(turn.text, str)
 
 
 def read_dialogues(path: Path) -> list[Dialogue]:
@@ -88,16 +122,13 @@ def read_dialogues(path: Path) -> list[Dialogue]:
 
 def num_stored(path: Path) -> int:
     """How many dialogues a file holds."""
-    import pyarrow.parquet as pq
-
-    return int(pq.read_metadata(path).num_rows)
+    with _opened(path) as file:
+        return int(file.metadata.num_rows)
 
 
 def has_intents(path: Path) -> bool:
     """Whether any dialogue of a file has an intent; that column alone is read."""
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(path) as file:
+    with _opened(path) as file:
         batches = file.iter_batches(columns=["intent"])
         return any(batch.column(0).null_count < batch.num_rows for batch in batches)
 

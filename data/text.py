@@ -62,8 +62,17 @@ class Tokenizer:
 
     @classmethod
     def from_json(cls, text: str) -> "Tokenizer":
-        """Read what `to_json` wrote."""
-        return cls(tokenizers.Tokenizer.from_str(text))
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: It is no tokenizer of this kind.
+        """
+        try:
+            inner = tokenizers.Tokenizer.from_str(text)
+        except Exception as error:  # it has no type of its own
+            raise ValueError(f"no tokenizer ({error})") from None
+        _check(inner)
+        return cls(inner)
 
     def to_json(self) -> str:
         """The tokenizer as JSON text."""
@@ -227,6 +236,20 @@ def _merged(tokens: Sequence[str], pair: tuple[str, str]) -> list[str]:
         else:
             found.append(token)
     return found
+
+
+def _check(inner: tokenizers.Tokenizer) -> None:
+    """Refuse a tokenizer that `Tokenizer.train` does not make."""
+    if not isinstance(inner.model, models.BPE) or inner.normalizer or inner.post_processor:
+        raise ValueError("no byte-level BPE tokenizer")
+    if inner.truncation or inner.padding:
+        raise ValueError("a tokenizer that cuts or pads")
+    ids = inner.get_vocab()
+    if sorted(ids.values()) != list(range(len(ids))):
+        raise ValueError("token ids that do not run from 0 without a gap")
+    for number, token in enumerate(CONTROL_TOKENS):
+        if ids.get(token) != number:
+            raise ValueError(f"token {token} does not have the id {number}")
 
 
 def cut_context(turns: Sequence[Sequence[int]], max_tokens: int) -> list[int]:

@@ -12,6 +12,7 @@ from apps.chatbot.engines import Engine
 from apps.chatbot.handover import FallbackConfig, has_asked, transcript
 from apps.chatbot.inference import NO_REPLY, Chatbot, Reply, masked_live
 from core.runs import load_run
+from core.stored import section
 from data.dialogues import Turn, reply_pairs
 from data.storing import has_intents, read_dialogues
 
@@ -36,7 +37,7 @@ class Answers:
         self.num_similar = num_similar
         self.run = load_run(path, "chatbot")
         self.bot = Chatbot.load(self.run, beam_size, engine)
-        self.fallback = FallbackConfig(**self.run.config["fallback"])
+        self.fallback = section(self.run, "fallback", FallbackConfig)
 
         self._train_part = self.run.path / "data" / "train.parquet"
 

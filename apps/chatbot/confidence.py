@@ -8,12 +8,13 @@ training has seen: a network is often sure of itself on text unlike any that it 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import sacrebleu
 
 from core.calibration import Calibrator
+from core.stored import conformed
 from data.dialogues import Dialogue, Pair, Turn, mask_dialogues
 from data.out_of_domain import out_of_domain_messages
 
@@ -75,6 +76,15 @@ class Familiarity:
         return sorted(list(gram) for gram in self.known)
 
 
+class StoredConfidence(TypedDict):
+    """What `Confidence.to_plain` gives."""
+
+    threshold: float
+    usual: float
+    calibrator: Calibrator
+    known: list[list[int]]
+
+
 @dataclass(frozen=True)
 class Confidence:
     """The chance that a reply is right, and below which chance a person answers.
@@ -117,9 +127,17 @@ class Confidence:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Confidence":
-        """What `to_plain` gave."""
-        calibrator = Calibrator.from_plain(plain["calibrator"])
-        return cls(Familiarity(plain["known"]), calibrator, plain["threshold"], plain["usual"])
+        """What `to_plain` gave.
+
+        Raises:
+            ValueError: It is something else.
+        """
+        stored = conformed(plain, StoredConfidence)
+        calibrator = stored["calibrator"]
+        if calibrator.names != SIGNALS or not calibrator.is_whole:
+            raise ValueError(f"calibrator must have {len(SIGNALS)} signals, each with its scale")
+        familiarity = Familiarity(stored["known"])
+        return cls(familiarity, calibrator, stored["threshold"], stored["usual"])
 
 
 def reply_signals(

@@ -16,6 +16,7 @@ from core.loading import BatchLoader, Rehearsal
 from core.processes import is_first_process, wait_for
 from core.progress import progress
 from core.runs import Run
+from core.stored import conformed, kept, section
 from data.checking import stream_dialogues
 from data.columns import ColumnsConfig
 from data.data_report import DataReport, table
@@ -185,8 +186,9 @@ class ChatDataModule:
     @classmethod
     def from_run(cls, run: Run) -> "ChatDataModule":
         """The parts as a run folder keeps them, with the run's tokenizer."""
-        tokenizer = Tokenizer.from_json(run.preprocessor["tokenizer"])
-        config = TextConfig(**run.config["text"])
+        with kept(run, "tokenizer") as stored:
+            tokenizer = Tokenizer.from_json(conformed(stored, str))
+        config = section(run, "text", TextConfig)
         return cls(run.path, config, run.manifest["source_sha256"], tokenizer)
 
     def write(self, path: Path) -> None:

@@ -24,6 +24,7 @@ from core.champions import champion
 from core.cli import verb
 from core.progress import progress
 from core.runs import Run
+from core.stored import section
 from data.checking import load_dialogues, stream_dialogues
 from data.columns import ColumnsConfig
 from data.data_report import dialogue_hash
@@ -162,7 +163,7 @@ def _pairs(run: Run, data: str | None, columns: ColumnsConfig) -> tuple[list[Pai
     raw: list[Dialogue] = []
     try:
         if source_hash(source) == run.manifest["source_sha256"]:
-            raw = raw_dialogues(source, ColumnsConfig(**run.config["columns"]), test)
+            raw = raw_dialogues(source, section(run, "columns", ColumnsConfig), test)
     except (OSError, ValueError):
         raw = []
     if len(raw) == len(test):

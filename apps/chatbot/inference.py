@@ -16,6 +16,7 @@ from core.nn.seq2seq import EncoderDecoder, Seq2SeqConfig
 from core.nn.transformer import make_seq2seq
 from core.runs import Run
 from core.sampling import generate, sample
+from core.stored import check_size, conformed, kept, section
 from data.checking import MAX_CHARACTERS
 from data.dialogues import Dialogue, Turn, check_characters, mask_dialogue
 from data.entities import mask_once, unmask
@@ -85,11 +86,18 @@ class Chatbot:
         """The chatbot of a run folder.
 
         Raises:
-            ValueError: The weights fit neither the configuration nor the tokenizer, or there is no
-                ONNX engine of such a model.
+            ValueError: A file is spoilt, the weights fit neither the configuration nor the
+                tokenizer, or there is no ONNX engine of such a model.
         """
-        tokenizer = Tokenizer.from_json(run.preprocessor["tokenizer"])
-        model = make_seq2seq(tokenizer.vocab_size, Seq2SeqConfig(**run.config["model"]))
+        with kept(run, "tokenizer") as stored:
+            tokenizer = Tokenizer.from_json(conformed(stored, str))
+        config = section(run, "model", Seq2SeqConfig)
+
+        def build() -> EncoderDecoder:
+            return make_seq2seq(tokenizer.vocab_size, config)
+
+        check_size(run, [config.hidden_size, config.embedding_size], config.num_layers, build)
+        model = build()
         try:
             run.load_weights(model)
         except ValueError as error:
@@ -100,11 +108,12 @@ class Chatbot:
                 f"{path}: its {tokenizer.vocab_size} tokens are not those that the weights were "
                 "trained with; restore it or train again"
             ) from error
-        decoding = DecodingConfig(**run.config["decoding"])
+        decoding = section(run, "decoding", DecodingConfig)
         if beam_size is not None:
             decoding = replace(decoding, beam_size=beam_size)
-        confidence = Confidence.from_plain(run.preprocessor["confidence"])
-        text = TextConfig(**run.config["text"])
+        with kept(run, "confidence") as stored:
+            confidence = Confidence.from_plain(stored)
+        text = section(run, "text", TextConfig)
         graphs = None if engine == "torch" else onnx_engine(run, model, engine == "int8")
         return cls(model, tokenizer, text, decoding, confidence, engine=graphs)
 

@@ -5,8 +5,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from apps.stock_forecast.datamodule import read_table, stored_table
+from apps.stock_forecast.datamodule import read_table
 from apps.stock_forecast.inference import APP, Engine, StockForecaster
+from apps.stock_forecast.stored import stored_table
 from core.champions import champion
 from core.cli import verb
 from core.health import examine, exit_code, show

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from apps.stock_forecast.fitted import Fitted, fit_parts
+from apps.stock_forecast.stored import PARTS, stored_fitted, stored_table, window_config
 from core.batch import ForecastBatch
 from core.challenge import NothingNew
 from core.loading import BatchLoader, Rehearsal
@@ -38,7 +39,6 @@ from data.windows import (
 
 logger = logging.getLogger(__name__)
 
-PARTS = ("train", "validation", "test")
 EVALUATION_BATCH = 1024
 NEW_TEST_SHARE = 0.2  # of the days after all that a run has
 GATHERED = 64  # rows read at once: each pulls its surroundings in the file into memory
@@ -130,13 +130,19 @@ class PriceDataModule:
         """The rows that a run was split from, or others, seen through what the run fitted.
 
         Raises:
-            ValueError: The run was trained with news and the table has none.
+            ValueError: The run was trained with news and the table has none, or what the run keeps
+                is spoilt.
         """
-        fitted = Fitted.from_json(run.preprocessor["prices"])
+        fitted = stored_fitted(run)
         if table is None:
             table = stored_table(run)
             table = table[table["Date"] <= pd.Timestamp(fitted.test_end)]
             table = table[table["Ticker"].isin(fitted.tickers)]
+            if table.empty or (fitted.has_news and not {"News", "Texts"} <= set(table)):
+                raise ValueError(
+                    f"{run.path / 'data'}: holds not the rows that the run was split from; restore "
+                    "it or train again"
+                )
         elif fitted.has_news and "News" not in table:
             raise ValueError(f"{run.path}: was trained with news; give --news as well")
         elif not fitted.has_news:
@@ -346,17 +352,3 @@ def _from_parts(table: pd.DataFrame, config: WindowConfig, fitted: Fitted) -> Pr
     """The same again, with the rows numbered as they were: the shortest context drops no ticker."""
     datamodule = PriceDataModule(table, replace(config, context_length=2), fitted)
     return datamodule.at_context(config.context_length)
-
-
-def stored_table(run: Run, parts: tuple[str, ...] = PARTS) -> pd.DataFrame:
-    """The rows that a run keeps, sorted by ticker and date."""
-    frames = [pd.read_parquet(run.path / "data" / f"{part}.parquet") for part in parts]
-    return pd.concat(frames).sort_values(["Ticker", "Date"], ignore_index=True)
-
-
-def window_config(run: Run) -> WindowConfig:
-    """The run's context, horizons and split."""
-    values = run.config["windows"]
-    # YAML knows lists alone.
-    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-    return WindowConfig(**{**values, **lists})

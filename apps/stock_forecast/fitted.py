@@ -1,15 +1,18 @@
 """What the training part teaches before the network sees it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import date
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from core.nn.forecaster import LEVELS
+from core.stored import conformed
 from data.drift import DriftPrior, ExcessDrift
-from data.sentiment import TextClassifier
+from data.sentiment import NUM_BLOCKS, TextClassifier
 from data.volatility import ScaleRegression
 from data.windows import (
     FeatureScaler,
@@ -18,10 +21,38 @@ from data.windows import (
     SplitDates,
     WindowConfig,
     example_rows,
+    feature_names,
     naive_error,
     target_of,
     training_fan,
 )
+from data.words import NUM_BUCKETS
+
+
+class StoredClassifier(TypedDict):
+    """What `TextClassifier.to_json` gives."""
+
+    starts: list[str]
+    stop: str
+    weights: list[list[float]]
+    bias: list[float]
+
+
+class StoredParts(TypedDict):
+    """What `Fitted.to_json` gives."""
+
+    validation_start: str
+    test_start: str
+    test_end: str
+    known_until: str
+    scaler: FeatureScaler
+    regression: list[list[float]]
+    drift_variance: float
+    fan: list[list[float]]
+    naive_mae: tuple[float, ...]
+    has_news: bool
+    classifier: NotRequired[StoredClassifier | None]
+    tickers: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -73,24 +104,71 @@ class Fitted:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Fitted":
-        """The inverse of `to_json`."""
-        classifier = value.get("classifier")
+        """The inverse of `to_json`.
+
+        Raises:
+            ValueError: It is something else.
+        """
+        stored = conformed(value, StoredParts)
+        classifier = stored.get("classifier")
+        if classifier is not None:
+            _check_classifier(classifier)
+        _check_shape("fan", stored["fan"], len(stored["naive_mae"]), len(LEVELS))
         return cls(
-            validation_start=np.datetime64(value["validation_start"]),
-            test_start=np.datetime64(value["test_start"]),
-            test_end=np.datetime64(value["test_end"]),
-            known_until=np.datetime64(value["known_until"]),
-            scaler=FeatureScaler(
-                tuple(value["scaler"]["mean"]), tuple(value["scaler"]["deviation"])
-            ),
-            regression=ScaleRegression(tuple(tuple(row) for row in value["regression"])),
-            drift=DriftPrior(value["drift_variance"]),
-            fan=torch.tensor(value["fan"]),
-            naive_mae=tuple(value["naive_mae"]),
-            has_news=value["has_news"],
-            classifier=classifier and TextClassifier.from_json(classifier),
-            tickers=tuple(value["tickers"]),
+            validation_start=_day(stored["validation_start"]),
+            test_start=_day(stored["test_start"]),
+            test_end=_day(stored["test_end"]),
+            known_until=_day(stored["known_until"]),
+            scaler=stored["scaler"],
+            regression=ScaleRegression(tuple(tuple(row) for row in stored["regression"])),
+            drift=DriftPrior(stored["drift_variance"]),
+            fan=torch.tensor(stored["fan"]),
+            naive_mae=stored["naive_mae"],
+            has_news=stored["has_news"],
+            classifier=None if classifier is None else TextClassifier.from_json({**classifier}),
+            tickers=stored["tickers"],
         )
+
+    def check_sizes(self, config: WindowConfig) -> None:
+        """Refuse what was not fitted with a configuration.
+
+        Raises:
+            ValueError: The first part of another size.
+        """
+        num_features = len(feature_names(config, self.has_news))
+        for name in ("mean", "deviation"):
+            _check_shape(f"scaler.{name}", [getattr(self.scaler, name)], 1, num_features)
+        if not min(self.scaler.deviation) > 0 or self.drift.variance < 0:
+            raise ValueError("scaler.deviation must be positive, drift_variance 0 or more")
+        num_horizons = len(config.horizons)
+        _check_shape("regression", self.regression.weights, num_horizons, num_features)
+        _check_shape("fan", self.fan.tolist(), num_horizons, len(LEVELS))
+        if not bool((self.fan.diff(dim=1) > 0).all()):
+            raise ValueError("fan must rise from quantile to quantile")
+        if (config.news_sentiment == "classifier") != (self.classifier is not None):
+            raise ValueError(f"classifier does not go with news_sentiment={config.news_sentiment}")
+        if not self.validation_start <= self.test_start <= self.test_end:
+            raise ValueError("validation_start, test_start and test_end must come in this order")
+        if (config.news_sentiment != "none" or config.news_encoder) and not self.has_news:
+            raise ValueError("has_news must be true where the configuration reads them")
+
+
+def _day(written: str) -> np.datetime64:
+    """A day as it stands in JSON."""
+    return np.datetime64(date.fromisoformat(written), "D")
+
+
+def _check_classifier(stored: StoredClassifier) -> None:
+    _check_shape("classifier.weights", stored["weights"], NUM_BLOCKS + 1, NUM_BUCKETS)
+    _check_shape("classifier.bias", [stored["bias"]], 1, NUM_BLOCKS + 1)
+    _check_shape("classifier.starts", [stored["starts"]], 1, NUM_BLOCKS)
+    for written in (*stored["starts"], stored["stop"]):
+        _day(written)
+
+
+def _check_shape(name: str, rows: Sequence[Sequence[Any]], count: int, width: int) -> None:
+    if len(rows) != count or any(len(row) != width for row in rows):
+        raise ValueError(f"{name} must hold {count} times {width} values")
 
 
 def fit_parts(

@@ -12,17 +12,17 @@ import pandas as pd
 from apps.stock_forecast.datamodule import (
     PriceDataModule,
     read_table,
-    stored_table,
-    window_config,
 )
 from apps.stock_forecast.fitted import Fitted
 from apps.stock_forecast.predicting import Compute, predict
+from apps.stock_forecast.stored import stored_fitted, stored_table, window_config
 from core.champions import champion
 from core.cli import verb
 from core.forecast_exporting import GRAPH, OnnxForecaster, export_forecaster
 from core.nn.forecaster import LEVELS, Forecaster, ForecasterConfig
 from core.run_graphs import ensure_graphs
 from core.runs import Run, load_run
+from core.stored import check_size, section
 from data.windows import WindowConfig, feature_names, vocab_size
 
 logger = logging.getLogger(__name__)
@@ -131,13 +131,20 @@ class StockForecaster:
 
 
 def build_model(run: Run) -> Forecaster:
-    """The run's network with starting weights."""
-    fitted = Fitted.from_json(run.preprocessor["prices"])
-    windows = window_config(run)
-    config = ForecasterConfig(**run.config["model"])
-    size = input_size(windows, fitted)
-    words = vocab_size(windows)
-    return Forecaster(size, windows.horizons, config, fitted.fan, vocab_size=words).eval()
+    """The run's network with starting weights.
+
+    Raises:
+        ValueError: The run's configuration, or what it was fitted on, fits no network of its kind.
+    """
+    fitted, windows = stored_fitted(run), window_config(run)
+    config = section(run, "model", ForecasterConfig)
+    size, words = input_size(windows, fitted), vocab_size(windows)
+
+    def build() -> Forecaster:
+        return Forecaster(size, windows.horizons, config, fitted.fan, vocab_size=words)
+
+    check_size(run, [config.hidden_size], config.num_layers * config.num_members, build)
+    return build().eval()
 
 
 def input_size(windows: WindowConfig, fitted: Fitted) -> int:
@@ -151,7 +158,7 @@ def write_onnx(run: Run, model: Forecaster, folder: Path) -> float:
     Raises:
         ValueError: The network cannot be exported.
     """
-    fitted = Fitted.from_json(run.preprocessor["prices"])
+    fitted = stored_fitted(run)
     return export_forecaster(model, input_size(window_config(run), fitted), folder)
 
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from apps.stock_forecast.datamodule import PriceDataModule, read_table, stored_table
+from apps.stock_forecast.datamodule import PriceDataModule, read_table
 from apps.stock_forecast.inference import APP, StockForecaster
 from apps.stock_forecast.predicting import predict
 from apps.stock_forecast.price_drift import drift_table, price_drift
 from apps.stock_forecast.row_scores import Floats, Outcomes, mean_scores, row_scores
 from apps.stock_forecast.score_report import mean_of_ratios
+from apps.stock_forecast.stored import stored_table
 from apps.stock_forecast.train import make_module, write
 from core.challenge import (
     Gain,

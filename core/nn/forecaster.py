@@ -18,6 +18,7 @@ from core.nn.recurrent import RecurrentConfig, RecurrentStack
 from core.nn.transformer import TransformerEncoder
 from core.nn.transformer_layers import TransformerConfig
 
+MAX_MEMBERS = 256
 FEEDFORWARD_RATIO = 4  # as in Vaswani et al. 2017
 ForecasterCell = CellName | Literal["transformer", "linear"]
 HeadName = Literal["quantiles", "student_t"]
@@ -38,8 +39,8 @@ class ForecasterConfig(RecurrentConfig):
         head: `quantiles` gives the distribution a free shape; `student_t` keeps it to Student's t.
         shift: Learn to move the median as well. Off, because the direction of prices is nearly
             noise, and a network that may follow it learns the training years' luck.
-        num_members: Networks with starts of their own that are trained side by side, at least 1;
-            the forecast is the mean of their quantiles.
+        num_members: Networks with starts of their own that are trained side by side, 1 to
+            MAX_MEMBERS; the forecast is the mean of their quantiles.
     """
 
     cell: ForecasterCell = "gru"  # type: ignore[assignment]  # wider than the stack's, see recurrent
@@ -56,9 +57,10 @@ class ForecasterConfig(RecurrentConfig):
             raise ValueError(f"cell={self.cell!r} is unknown; choose one of {', '.join(known)}")
         if self.head not in get_args(HeadName):
             raise ValueError(f"head={self.head!r} is unknown; choose quantiles or student_t")
-        if self.num_heads < 1 or self.num_members < 1:
+        if self.num_heads < 1 or not 1 <= self.num_members <= MAX_MEMBERS:
             raise ValueError(
-                f"num_heads={self.num_heads} and num_members={self.num_members} must be at least 1"
+                f"num_heads={self.num_heads} must be at least 1, num_members={self.num_members} "
+                f"between 1 and {MAX_MEMBERS}"
             )
         if self.cell == "transformer":
             check_heads("hidden_size", self.hidden_size, self.num_heads)

@@ -22,6 +22,7 @@ from core.nn.normalization import MaskedBatchNorm, NormKind, make_norm
 from core.nn.stepping import cell_weights, run_steps, run_with_weights
 
 StackState = tuple[LayerState, ...]  # one entry a layer
+MAX_SIZE, MAX_LAYERS = 65_536, 256  # past these no machine at hand trains a network
 TORCH_CELLS = ("rnn", "irnn", "lstm", "gru")
 
 
@@ -32,8 +33,8 @@ class RecurrentConfig:
     Attributes:
         cell: `rnn` (tanh), `irnn` (ReLU), `lstm`, `gru`, or the recent `mingru`, `minlstm`, `lru`,
             `slstm`.
-        hidden_size: Units per layer and direction, at least 1.
-        num_layers: Layers, at least 1.
+        hidden_size: Units per layer and direction, 1 to MAX_SIZE.
+        num_layers: Layers, 1 to MAX_LAYERS.
         bidirectional: Read the sequence in both directions and join the outputs.
         residual: Add a layer's input to its output where the sizes agree.
         norm: Between layers: `none`, `layer` or `batch`.
@@ -67,9 +68,10 @@ class RecurrentConfig:
             raise ValueError(f"start={self.start!r} is unknown; choose one of {', '.join(STARTS)}")
         if self.norm not in ("none", "layer", "batch"):
             raise ValueError(f"norm={self.norm!r} is unknown; choose none, layer or batch")
-        if self.hidden_size < 1 or self.num_layers < 1:
+        if not (1 <= self.hidden_size <= MAX_SIZE and 1 <= self.num_layers <= MAX_LAYERS):
             raise ValueError(
-                f"hidden_size={self.hidden_size} and num_layers={self.num_layers} must be 1 or more"
+                f"hidden_size={self.hidden_size} must lie between 1 and {MAX_SIZE}, "
+                f"num_layers={self.num_layers} between 1 and {MAX_LAYERS}"
             )
         for name in ("dropout", "weight_drop", "zoneout"):
             if not 0 <= getattr(self, name) < 1:

@@ -13,7 +13,7 @@ from core.nn.architecture import ArchitectureConfig
 from core.nn.attention import ATTENTION_KINDS, AttentionKind, make_attention
 from core.nn.masking import real_positions
 from core.nn.multi_head import check_heads
-from core.nn.recurrent import RecurrentConfig, RecurrentStack, StackState
+from core.nn.recurrent import MAX_SIZE, RecurrentConfig, RecurrentStack, StackState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class Seq2SeqConfig(ArchitectureConfig):
     Attributes:
         hidden_size: Units per layer and direction; of a Transformer, of its feed-forward parts.
         embedding_size: Width of the word vectors, which the output layer shares (Press & Wolf
-            2017, arXiv:1608.05859), at least 1; a Transformer is as wide throughout.
+            2017, arXiv:1608.05859), 1 to MAX_SIZE; a Transformer is as wide throughout.
         attention: `general` (fast), `dot`, `additive`, `concat`, `local_monotonic`,
             `local_predictive`, see `core.nn.attention`; or `none`: then the decoder knows the
             source by its starting state alone, as in Sutskever et al. 2014 (arXiv:1409.3215).
@@ -44,8 +44,10 @@ class Seq2SeqConfig(ArchitectureConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.embedding_size < 1:
-            raise ValueError(f"embedding_size={self.embedding_size} must be at least 1")
+        if not 1 <= self.embedding_size <= MAX_SIZE:
+            raise ValueError(
+                f"embedding_size={self.embedding_size} must lie between 1 and {MAX_SIZE}"
+            )
         if self.attention not in ATTENTION_KINDS:
             raise ValueError(
                 f"attention={self.attention!r} is unknown; choose one of "

@@ -1,10 +1,11 @@
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
 from core.calibration import Calibrator, calibration_error
+from core.stored import conformed
 
 
 def drawn(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -57,7 +58,15 @@ def test_weights_count_examples():
 def test_it_survives_json():
     signals, is_right, _ = drawn(100)
     fitted = Calibrator.fit(("a", "b"), signals, is_right)
-    assert Calibrator.from_plain(json.loads(json.dumps(asdict(fitted)))) == fitted
+    assert conformed(json.loads(json.dumps(asdict(fitted))), Calibrator) == fitted
+    assert fitted.is_whole
+
+
+@pytest.mark.parametrize("change", [{"mean": (1.0,)}, {"scale": (0.0, 1.0)}, {"names": ()}])
+def test_signals_without_their_mean_or_scale_are_not_whole(change):
+    whole = Calibrator(("a", "b"), (0.0, 0.0), (1.0, 1.0), (1.0, 1.0), 0.0)
+    assert whole.is_whole
+    assert not replace(whole, **change).is_whole
 
 
 def test_the_calibration_error_is_the_mean_gap():

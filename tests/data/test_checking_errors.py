@@ -177,9 +177,10 @@ def test_a_file_without_dialogues_is_refused(tmp_path, name, content):
         ("d.jsonl", b"\xff\x00\n"),
         ("d.jsonl.gz", b"not gzip"),
         ("d.jsonl.gz", gzip.compress(GOOD.encode())[:-9]),
+        ("d.jsonl.gz", gzip.compress(b"")[:10] + b"\xff" * 50),
         ("d.parquet", b"PAR1 but not really PAR1"),
     ],
-    ids=["not UTF-8", "not gzip", "cut gzip", "not Parquet"],
+    ids=["not UTF-8", "not gzip", "cut gzip", "spoilt gzip", "not Parquet"],
 )
 def test_a_file_that_is_not_what_its_name_says_is_refused(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)

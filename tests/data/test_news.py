@@ -88,6 +88,8 @@ def test_half_a_surrogate_pair_is_no_obstacle(tmp_path):
     ("line", "problem"),
     [
         ("{broken", "line 2: not JSON"),
+        ("[" * 100_000, "line 2: not JSON"),
+        ("9" * 5000, "line 2: not JSON"),
         ('["a"]', "line 2: needs the texts"),
         ('{"ticker": "A", "text": "x"}', "line 2: needs the texts"),
         ('{"ticker": "A", "published_at": null, "text": "x"}', "line 2: needs the texts"),
@@ -105,6 +107,17 @@ def test_a_broken_line_is_named(tmp_path, line, problem):
     with pytest.raises(ValueError, match="n.jsonl") as error:
         load_news(path)
     assert problem in str(error.value)
+
+
+@pytest.mark.parametrize("place", [12, 40, -6])
+def test_a_spoilt_gzip_file_is_named(tmp_path, place):
+    items = [item(f"2014-01-07T15:00:{second:02}Z", text=f"{second}") for second in range(60)]
+    path = write(tmp_path / "n.jsonl.gz", *items)
+    content = bytearray(path.read_bytes())
+    content[place : place + 4] = b"\xff\xff\xff\xff"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"n.jsonl.gz is not whole UTF-8 text or gzip"):
+        load_news(path)
 
 
 def test_empty_and_missing_files_are_refused(tmp_path):

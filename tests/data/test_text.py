@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -225,3 +226,25 @@ def test_less_than_a_tenth_of_the_cucom_batches_is_padding():
         assert padding_share(batches, source, target) < 0.1
     in_order = [np.arange(i, min(i + 64, len(pairs))) for i in range(0, len(pairs), 64)]
     assert padding_share(in_order, source, target) > 0.1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("{", "", "no tokenizer"),
+        ('"BPE"', '"WordLevel"', "no tokenizer"),
+        ('"normalizer": null', '"normalizer": {"type": "Lowercase"}', "no byte-level BPE"),
+        (
+            '"truncation": null',
+            '"truncation": {"direction": "Right", "max_length": 1, "strategy": "LongestFirst", '
+            '"stride": 0}',
+            "cuts or pads",
+        ),
+        ('"<eos>": 2', '"<eos>": 9999', "without a gap"),
+    ],
+)
+def test_what_is_no_tokenizer_of_this_kind_is_refused(old, new, told):
+    written = json.dumps(json.loads(Tokenizer.train(["a b"], 300).to_json()))
+    assert old in written
+    with pytest.raises(ValueError, match=told):
+        Tokenizer.from_json(written.replace(old, new, 1))

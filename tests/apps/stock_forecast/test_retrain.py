@@ -5,9 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from apps.stock_forecast.datamodule import PriceDataModule, read_table, stored_table
+from apps.stock_forecast.datamodule import PriceDataModule, read_table
 from apps.stock_forecast.price_drift import drift_table, price_drift
 from apps.stock_forecast.retrain import retrain
+from apps.stock_forecast.stored import stored_table
 from apps.stock_forecast.train import train
 from core.champions import current, promote
 from core.cli import call
