@@ -28,7 +28,7 @@ from benchmarks.broken import (
 )
 from benchmarks.fuzz_files import FOLDER, LINK, Files, Target
 from core.cli import call
-from core.runs import load_run
+from core.runs import load_run, manifest_text
 from data.dialogues import Turn
 
 UNREAD = ("checkpoints", "logs")
@@ -99,7 +99,11 @@ def sealed(files: dict[str, bytes | str]) -> dict[str, bytes | str]:
         content = files.get(name)
         if isinstance(content, bytes):
             manifest["files"][name] = hashlib.sha256(content).hexdigest()
-    return {**files, "manifest.json": json.dumps(manifest).encode()}
+    return {**files, "manifest.json": _signed(manifest)}
+
+
+def _signed(manifest: dict[str, Any]) -> bytes:
+    return manifest_text(manifest).encode()
 
 
 def _values(name: str, content: bytes) -> tuple[Any, Callable[[Any], bytes]] | None:
@@ -178,7 +182,7 @@ def _names(files: dict[str, bytes]) -> SearchStrategy[dict[str, bytes | str]]:
     def made(more: dict[str, Any]) -> dict[str, bytes | str]:
         manifest = json.loads(files["manifest.json"])
         manifest["files"] |= more
-        return {**files, "manifest.json": as_json(manifest)}
+        return {**files, "manifest.json": _signed(manifest)}
 
     return told.map(made)
 

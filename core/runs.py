@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -226,9 +227,18 @@ def save_run(
 
 
 def write_manifest(run: Path, manifest: Mapping[str, Any]) -> None:
-    """Write a run's manifest with a checksum of itself under `sha256`."""
-    text = json.dumps({**plain(manifest), "sha256": _BLANK}, indent=1, ensure_ascii=False) + "\n"
-    write_text(run / MANIFEST, text.replace(_BLANK, _text_hash(text)))
+    """Write a run's manifest with a checksum of itself."""
+    write_text(run / MANIFEST, manifest_text(manifest))
+
+
+def manifest_text(manifest: Mapping[str, Any]) -> str:
+    """A manifest as it is written: under `sha256` the hash of the text with zeros in its place.
+
+    Args:
+        manifest: Plain containers.
+    """
+    text = json.dumps({**plain(manifest), "sha256": _BLANK}, indent=1) + "\n"
+    return text.replace(_BLANK, _text_hash(text))
 
 
 def load_run(path: Path, app: str) -> Run:
@@ -274,12 +284,12 @@ def _read_manifest(path: Path, app: str) -> dict[str, Any]:
     manifest = _table(file, read_json(file))
     if manifest.get("format_version") != FORMAT_VERSION:
         raise ValueError(
-            f"{path}: run format {manifest.get('format_version')}, this version reads "
+            f"{file}: run format {manifest.get('format_version')}, this version reads "
             f"{FORMAT_VERSION}; train again"
         )
     if manifest.get("app") != app:
         raise ValueError(
-            f"{path}: a run of {manifest.get('app')}, not of {app}; give another --run"
+            f"{file}: a run of {manifest.get('app')}, not of {app}; give another --run"
         )
     files = manifest.get("files")
     is_whole = (
@@ -289,7 +299,7 @@ def _read_manifest(path: Path, app: str) -> dict[str, Any]:
         and isinstance(manifest.get("source_sha256"), str)
     )
     for name in files if isinstance(files, dict) else ():
-        if "\0" not in name and not (path / name).resolve().is_relative_to(path):
+        if "\0" not in name and not _is_within(path, name):
             raise ValueError(f"{file}: the file name {name!r} leaves the run folder")
     if not is_whole:
         raise ValueError(f"{file}: not a run's manifest; restore it or train again")
@@ -297,6 +307,11 @@ def _read_manifest(path: Path, app: str) -> dict[str, Any]:
     if not isinstance(own, str) or _text_hash(text.replace(own, _BLANK)) != own:
         raise ValueError(f"{file}: changed since the run was written; restore or train again")
     return manifest
+
+
+def _is_within(folder: Path, name: str) -> bool:
+    """Whether a name leads, through whatever links, to a place in the folder."""
+    return Path(os.path.realpath(folder / name)).is_relative_to(folder)
 
 
 def _read_config(path: Path) -> dict[str, Any]:

@@ -151,7 +151,7 @@ def test_a_flag_works_alone_and_with_a_value(
     [
         (["fail"], "rows=3 is too few; add data"),
         (["fail", "--kind", "file"], "/nowhere/at/all: no such file or folder"),
-        (["fail", "--kind", "os"], "Permission denied: '/some/file'"),
+        (["fail", "--kind", "os"], "/some/file: Permission denied; check who"),
         (["bild"], "unknown command 'bild'; choose one of build, score, answer, fail"),
         (["build", "--pth", "x"], "--pth"),
         (["build", "--size.wdth", "3"], "size.wdth"),
