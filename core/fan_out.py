@@ -10,7 +10,9 @@ task takes; this process holds the same, pickled, until all is done.
 
 On Ray a cluster is used where one is connected or the environment's RAY_ADDRESS names it; else one
 is started on this machine for the time of the work. Nodes of a cluster need this package, installed
-in the same version, and the run folder on a disk that they share under the same path.
+in the same version, and the run folder on a disk that they share under the same path. What tasks
+share goes through Ray's memory, which it may write to its own folder where it is short: of the
+chatbot, that is the test part with what stands behind its placeholders.
 """
 
 import logging
@@ -159,7 +161,7 @@ def _processes(count: int) -> Iterator[_Pool]:
         with parallel_config("loky", n_jobs=count, inner_max_num_threads=threads):
             yield _Pool(count, threads, os.getpid(), (BrokenExecutor,))
     finally:
-        get_reusable_executor().shutdown(wait=True, kill_workers=True)
+        get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
 
 
 @contextmanager
@@ -189,7 +191,7 @@ def _ray(most: int) -> Iterator[_Pool]:
                     log_to_driver=False,
                     logging_level=logging.ERROR,
                 )
-            count = min(most, int(ray.cluster_resources().get("CPU", 1)))
+            count = max(min(most, int(ray.cluster_resources().get("CPU", 1))), 1)
             with parallel_config(RAY, n_jobs=count):
                 yield _Pool(count, 1, 0, (RayError,))
         finally:
