@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,6 +45,7 @@ from core.resuming import (
 )
 
 logger = logging.getLogger(__name__)
+PROJECT = "recurrent-suite"  # what W&B and MLflow call it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +124,15 @@ class TrainerConfig:
                 f"precision={self.precision!r} is unknown; choose auto, 32-true or bf16-mixed"
             )
 
+        if self.logger not in ("tensorboard", "wandb", "mlflow"):
+            raise ValueError(
+                f"logger={self.logger!r} is unknown; choose tensorboard, wandb or mlflow"
+            )
+        if find_spec(self.logger) is None:
+            raise ValueError(
+                f"logger={self.logger}: its package is not installed; run `pip install "
+                f"{self.logger}`, or choose tensorboard"
+            )
         if self.devices < 1 or self.num_nodes < 1:
             raise ValueError(
                 f"devices={self.devices} and num_nodes={self.num_nodes} must be at least 1"
@@ -277,30 +288,19 @@ def fit(
 
 
 def make_logger(name: str, run_dir: Path) -> Logger:
-    """The logger of a name, see `TrainerConfig`.
-
-    Raises:
-        ValueError: Its package is not installed.
-    """
+    """The logger of a name that `TrainerConfig` let through."""
     folder = run_dir / "logs"
-    try:
-        match name:
-            case "tensorboard":
-                return TensorBoardLogger(folder, "", "")
-            case "wandb":
-                folder.mkdir(parents=True, exist_ok=True)
-                return WandbLogger(run_dir.name, folder, project="recurrent-suite")
-            case "mlflow":
-                place = os.environ.get(
-                    "MLFLOW_TRACKING_URI", f"file:{(folder / 'mlflow').resolve()}"
-                )
-                return MLFlowLogger("recurrent-suite", run_dir.name, tracking_uri=place)
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            f"trainer.logger={name}: its package is not installed ({error}); "
-            f"`pip install {name}`, or choose tensorboard"
-        ) from None
-    raise ValueError(f"trainer.logger={name!r} is unknown; choose tensorboard, wandb or mlflow")
+    match name:
+        case "wandb":
+            folder.mkdir(parents=True, exist_ok=True)
+            return WandbLogger(run_dir.name, folder, project=PROJECT)
+        case "mlflow":
+            folder.mkdir(parents=True, exist_ok=True)
+            own = f"sqlite:///{(folder / 'mlflow.db').resolve()}"
+            place = os.environ.get("MLFLOW_TRACKING_URI", own)
+            return MLFlowLogger(PROJECT, run_dir.name, tracking_uri=place)
+        case _:
+            return TensorBoardLogger(folder, "", "")
 
 
 def _load_best(

@@ -447,11 +447,23 @@ def test_the_optimiser_gets_the_clipped_gradient(tmp_path: Path) -> None:
         ({"patience": -1}, "patience=-1"),
         ({"clip_norm": -0.5}, "clip_norm=-0.5"),
         ({"precision": "16"}, "precision='16'.*choose auto, 32-true or bf16-mixed"),
+        ({"logger": "paper"}, "logger='paper' is unknown; choose tensorboard, wandb or mlflow"),
+        ({"strategy": "fsdp"}, "strategy='fsdp' is unknown"),
+        ({"devices": 2}, "several processes need strategy=ddp"),
     ],
 )
 def test_a_wrong_choice_is_named(options: dict, match: str) -> None:
     with pytest.raises(ValueError, match=match):
         TrainerConfig(**options)
+
+
+@pytest.mark.parametrize("name", ["wandb", "mlflow"])
+def test_a_logger_whose_package_is_missing_is_told_before_anything_is_begun(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.training.find_spec", lambda _: None)
+    with pytest.raises(ValueError, match=f"logger={name}: its package is not installed"):
+        TrainerConfig(logger=name)
 
 
 def test_auto_precision_is_one_that_this_machine_can_train_with() -> None:
