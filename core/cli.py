@@ -237,6 +237,7 @@ def quiet_libraries(command: str = "") -> None:
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
     warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
     warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+    warnings.filterwarnings("ignore", message=".*tasks which were still being processed.*")
 
 
 def _one_line(error: BaseException) -> str:

@@ -23,11 +23,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from functools import cache
 from hashlib import sha256
 from importlib.util import find_spec
 from logging.handlers import QueueHandler
+from multiprocessing.resource_tracker import ensure_running
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
@@ -134,7 +135,9 @@ def _gather(
     calls = (delayed(_do)(name, item, shared) for name, item in items.items())
     logger.info("%d tasks, %d at a time, threads of each: %d", len(items), pool.size, pool.threads)
     results: dict[str, Result] = {}
-    answers = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")(calls)
+    parallel = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")
+    with _interrupt_waits() if pool.parent else nullcontext():
+        answers = parallel(calls)  # starts the workers
     try:
         with progress("tasks", len(items)) as advance:
             for answer in answers:
@@ -151,6 +154,20 @@ def _gather(
             " where memory is short"
         ) from None
     return [results[name] for name in items]
+
+
+@contextmanager
+def _interrupt_waits() -> Iterator[None]:
+    """Processes that are started now never hear Ctrl-C, which a terminal sends to all; this does.
+
+    The tracker of shared memory must run before: starting it lets interrupts through.
+    """
+    ensure_running()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 @contextmanager
@@ -174,6 +191,7 @@ def _ray(most: int) -> Iterator[_Pool]:
     import ray
     from ray.exceptions import RayError
     from ray.util.joblib.ray_backend import RayBackend
+    from ray.util.multiprocessing.pool import ResultThread
 
     class Streaming(RayBackend):
         """Gives each result when it is there; joblib's default for pools is all at the end."""
@@ -196,6 +214,9 @@ def _ray(most: int) -> Iterator[_Pool]:
                 yield _Pool(count, 1, 0, (RayError,))
         finally:
             if is_own:
+                for thread in threading.enumerate():  # else one may ask a Ray that is gone
+                    if isinstance(thread, ResultThread):
+                        thread.join(timeout=5)
                 ray.shutdown()
 
 
@@ -226,8 +247,7 @@ def _do(name: str, item: Any, shared: _Shared) -> _Answer:
 
 @cache
 def _settle(threads: int, parent: int) -> None:
-    """Make a process a worker: Ctrl-C is its parent's to hear, and it ends with its parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Make a process a worker, which ends with its parent."""
     os.environ.pop(VARIABLE, None)  # the progress file is of one training
     torch.set_num_threads(threads)
     if parent:
