@@ -138,8 +138,8 @@ def test_the_cell_chooses_the_encoder() -> None:
     ("options", "match"),
     [
         ({"cell": "transformr"}, "cell='transformr' is unknown; choose one of rnn, .*, linear"),
-        ({"num_heads": 0}, "num_heads=0 and num_members=1 must be at least 1"),
-        ({"num_members": 0}, "num_members=0 must be at least 1"),
+        ({"num_heads": 0}, "num_heads=0 must be at least 1"),
+        ({"num_members": 0}, "num_members=0 between 1 and 256"),
         ({"head": "student"}, "head='student' is unknown; choose quantiles or student_t"),
         ({"hidden_size": 0}, "hidden_size=0"),
         (
