@@ -1,10 +1,12 @@
 """What retraining gains and costs: 10 % new data, and another support domain.
 
-    python -m benchmarks.retraining --data dialogues.jsonl.gz --work runs/bench-retraining
+    python -m benchmarks.retraining --data dialogues.jsonl.gz
+    python -m benchmarks.retraining --prices prices.csv.gz --seeds 3
 
 Three trainings on one corpus: on 90 % of its training dialogues, going on from there with the other
 10 %, and from scratch on all. All answer the same held-out dialogues. Then the first champion is
-retrained on the support sample, another domain. Each command's CPU seconds are those of its
+retrained on the support sample, another domain. Likewise of prices: on nine tickers of ten, with
+the tenth, on all; all forecast the test days of all tickers. Each command's CPU seconds are those of its
 process and its children. What is trained already is read again.
 """
 
@@ -33,12 +35,25 @@ OTHER_DOMAIN = 600  # dialogues of the sample
 def main() -> None:
     """Split, train, retrain, score, record."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="dialogues, .jsonl or .jsonl.gz")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--data", type=Path, help="dialogues, .jsonl or .jsonl.gz")
+    what.add_argument("--prices", type=Path, help="prices of many tickers, .csv or .csv.gz")
     parser.add_argument("--work", type=Path, default=Path("runs/bench-retraining"))
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--config", help="of `chatbot train`, such as a small model's")
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
+    if given.prices:
+        told = [measure_prices(given, seed) for seed in range(given.seeds)]
+        for row in told:
+            print(
+                f"seed {row['seed']}: retraining took {row['time_share']:.3f} of the first "
+                f"training's CPU time; CRPS over that from scratch {row['crps_ratio']:.4f}, the "
+                f"first's {row['first_crps_ratio']:.4f}; promoted {row['promoted']}: "
+                f"{row['reason']}"
+            )
+        record(NAME, told)
+        return
     parts = split(given.data, given.work)
     rows = [measure(given, parts, seed) for seed in range(given.seeds)]
     for row in rows:
@@ -122,7 +137,47 @@ def measure(given: argparse.Namespace, parts: dict[str, Path], seed: int) -> dic
     }
 
 
-def once(run: Path, words: Sequence[object]) -> dict[str, Any]:
+def measure_prices(given: argparse.Namespace, seed: int) -> dict[str, Any]:
+    """The same of prices: nine tickers of ten, the tenth, all."""
+    import pandas as pd
+
+    work = given.work / f"prices-seed{seed}"
+    work.mkdir(parents=True, exist_ok=True)
+    prices = pd.read_csv(given.prices)
+    names = sorted(prices["Ticker"].unique())
+    parts = {name: work / f"{name}.csv" for name in ("old", "all")}
+    prices[~prices["Ticker"].isin(names[::10])].to_csv(parts["old"], index=False)
+    prices.to_csv(parts["all"], index=False)
+    more = [f"--trainer.seed={seed}"]
+    first, again, scratch = (work / name for name in ("first", "again", "scratch"))
+    words = ["train", "--run", first, "--data", parts["old"], *more]
+    took = once(first, words, "stock_forecast")
+    once(scratch, ["train", "--run", scratch, "--data", parts["all"], *more], "stock_forecast")
+    words = ["retrain", "--run", first, "--data", parts["all"], "--out", again, "--json", *more]
+    retrained = once(again, [*words, "--trainer.max_epochs=3"], "stock_forecast")
+    crps = {}
+    for run in (first, again, scratch):
+        options = ("--run", str(run), "--data", str(parts["all"]), "--json")
+        found = json.loads(command("evaluate", *options, app="stock_forecast")[0])
+        crps[run.name] = found["crps"]
+
+    def ratio(name: str) -> float:
+        own = [crps[name][h] / crps["scratch"][h] for h in crps["scratch"]]
+        return sum(own) / len(own)
+
+    return {
+        "seed": seed,
+        "data": given.prices.name,
+        "crps": crps,
+        "crps_ratio": ratio("again"),
+        "first_crps_ratio": ratio("first"),
+        "time_share": retrained["cpu_seconds"] / took["cpu_seconds"],
+        "promoted": retrained["answer"]["promoted"],
+        "reason": retrained["answer"]["reason"],
+    }
+
+
+def once(run: Path, words: Sequence[object], app: str = "chatbot") -> dict[str, Any]:
     """Run a command that writes a run, unless it was run to its end already: time and answer."""
     note = run.with_name(f"{run.name}.took.json")
     if note.exists():
@@ -130,7 +185,7 @@ def once(run: Path, words: Sequence[object]) -> dict[str, Any]:
     verb, *options = map(str, words)
     if (run / "started.json").exists():
         options.append("--resume")
-    out, seconds, cpu_seconds = command(verb, *options)
+    out, seconds, cpu_seconds = command(verb, *options, app=app)
     took = {"seconds": seconds, "cpu_seconds": cpu_seconds}
     took["answer"] = json.loads(out) if out.strip() else None
     write_json(note, took)
@@ -147,9 +202,9 @@ def score(run: Path, test: Path) -> dict[str, Any]:
     return json.loads(note.read_text())
 
 
-def command(verb: str, *options: str) -> tuple[str, float, float]:
-    """Run `chatbot` on one thread: standard output, wall seconds, CPU seconds."""
-    words = [sys.executable, "-m", "apps.chatbot", verb, *options]
+def command(verb: str, *options: str, app: str = "chatbot") -> tuple[str, float, float]:
+    """Run a command on one thread: standard output, wall seconds, CPU seconds."""
+    words = [sys.executable, "-m", f"apps.{app}", verb, *options]
     started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         words, stdout=subprocess.PIPE, text=True, check=True,

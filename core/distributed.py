@@ -7,6 +7,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from core.processes import is_first_process
+
 
 def share() -> tuple[int, int]:
     """This process's number and how many there are; 0 and 1 while none are connected."""
@@ -57,10 +59,9 @@ def is_asked_anywhere(is_asked: bool) -> bool:
 
 def end_of_shared_work() -> None:
     """Let go of each other; every process but the first ends here."""
-    rank, size = share()
-    if size == 1:
-        return
-    dist.barrier()
-    dist.destroy_process_group()
-    if rank:
+    _, size = share()
+    if size > 1:
+        dist.barrier()
+        dist.destroy_process_group()
+    if not is_first_process():
         sys.exit(0)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -121,7 +122,7 @@ def is_finished(run: Path) -> bool:
 def beginning(path: Path, config: Mapping[str, Any], source_hash: str) -> Iterator[None]:
     """Note in a folder what is about to be trained there while the block prepares the data.
 
-    Where the block fails in a folder that held nothing, the note goes again, and the folder.
+    Where the block fails in a folder that held nothing, all of it goes again.
 
     Args:
         path: What `new_run_dir` gave.
@@ -138,11 +139,20 @@ def beginning(path: Path, config: Mapping[str, Any], source_hash: str) -> Iterat
         yield
     except BaseException:
         if not was_begun:
-            (path / _STARTED).unlink(missing_ok=True)
+            _empty(path)
         if not was_there:
-            with suppress(OSError):  # something else is in it
+            with suppress(OSError):
                 path.rmdir()
         raise
+
+
+def _empty(folder: Path) -> None:
+    """Remove what a preparation that failed has written."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def begin_run(path: Path, config: Mapping[str, Any], source_hash: str) -> None:

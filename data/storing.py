@@ -1,5 +1,6 @@
 """Masked dialogues on the disk: Parquet, read and written a few hundred dialogues at a time."""
 
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -149,6 +150,9 @@ def staged(path: Path) -> Iterator[Path]:
     partial.mkdir(parents=True)
     try:
         yield partial
+        for file in partial.iterdir():
+            with file.open("rb") as opened:
+                os.fsync(opened.fileno())  # a name must not outlive a power cut without its content
         partial.rename(path)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)

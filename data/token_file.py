@@ -78,8 +78,12 @@ class TokenFile:
         self.target_lengths = np.array(targets, dtype=np.int32) + 2
         self._find()
         if path is not None and partial is not None:
-            lengths = np.stack([self.source_lengths, self.target_lengths])
-            np.save(_lengths_of(path), lengths, allow_pickle=False)
+            with _lengths_of(path).open("wb") as file:
+                lengths = np.stack([self.source_lengths, self.target_lengths])
+                np.save(file, lengths, allow_pickle=False)
+                file.flush()
+                os.fsync(file.fileno())
+            os.fsync(self._file.fileno())
             partial.rename(path)  # the last to come: what has its name is whole
 
     @classmethod
