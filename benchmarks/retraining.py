@@ -6,8 +6,8 @@
 Three trainings on one corpus: on 90 % of its training dialogues, going on from there with the other
 10 %, and from scratch on all. All answer the same held-out dialogues. Then the first champion is
 retrained on the support sample, another domain. Likewise of prices: on nine tickers of ten, with
-the tenth, on all; all forecast the test days of all tickers. Each command's CPU seconds are those of its
-process and its children. What is trained already is read again.
+the tenth, on all; all forecast the test days of all tickers. Each command's CPU seconds are those
+of its process and its children. What is trained already is read again.
 """
 
 import argparse
