@@ -53,3 +53,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.forecast_latency
 	$(BIN)/python -m benchmarks.stocknet_protocol
 	$(BIN)/python -m benchmarks.own_horizons
+	$(BIN)/python -m benchmarks.kills
+	$(BIN)/python -m benchmarks.retraining --prices ../shared/data/stocknet/prices.csv.gz
+	$(BIN)/python -m benchmarks.retraining --data ../shared/data/cucom/dialogues.jsonl.gz
+	$(BIN)/python -m benchmarks.ddp_speed --data ../shared/data/cucom/dialogues.jsonl.gz
