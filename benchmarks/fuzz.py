@@ -178,6 +178,8 @@ def main() -> None:
     words = parser.parse_args()
     chosen = list(TARGETS) if words.target == "all" else [words.target]
     if words.replay is not None:
+        if len(chosen) > 1:
+            parser.error("--replay needs --target: which reader it is for")
         TARGETS[chosen[0]]().read(words.replay)
         return
     words.failures.mkdir(exist_ok=True)
