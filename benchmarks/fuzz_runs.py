@@ -26,7 +26,7 @@ from benchmarks.broken import (
     with_bytes,
     with_values,
 )
-from benchmarks.fuzz_files import FOLDER, LINK, Files, Target
+from benchmarks.fuzz_files import FOLDER, LINK, YAML_TOKENS, Files, Target, as_yaml
 from core.cli import call
 from core.runs import load_run, manifest_text
 from data.dialogues import Turn
@@ -116,7 +116,7 @@ def _values(name: str, content: bytes) -> tuple[Any, Callable[[Any], bytes]] | N
     if path.suffix == ".json":
         return json.loads(content), as_json
     if path.suffix == ".yaml":
-        return yaml.safe_load(content), _as_plain_yaml
+        return yaml.safe_load(content), as_yaml
     if path.suffix == ".parquet":
         table = pd.read_parquet(io.BytesIO(content))
         columns = {column: table[column].tolist() for column in table}
@@ -127,10 +127,6 @@ def _values(name: str, content: bytes) -> tuple[Any, Callable[[Any], bytes]] | N
         end = 8 + int.from_bytes(content[:8], "little")
         return json.loads(content[8:end]), lambda value: _with_header(value, content[end:])
     return None
-
-
-def _as_plain_yaml(value: Any) -> bytes:
-    return yaml.safe_dump(value, sort_keys=False).encode("utf-8", "replace")
 
 
 def _as_table(columns: Any) -> bytes:
@@ -148,6 +144,8 @@ def _with_header(header: Any, tensors: bytes) -> bytes:
 def _new_content(name: str, content: bytes) -> SearchStrategy[bytes]:
     """What a file of a run may hold instead."""
     tokens = (b"{", b"[", b'"', b"\0", b"\xff", b"9" * 9)
+    if name.endswith(".yaml"):
+        tokens += YAML_TOKENS
     by_bytes = byte_changes(tokens).map(lambda changes: with_bytes(content, changes))
     found = _values(name, content)
     if found is None:
@@ -155,8 +153,7 @@ def _new_content(name: str, content: bytes) -> SearchStrategy[bytes]:
     document, written = found
     text = json.dumps(document)
     by_values = value_changes().map(lambda made: written(with_values(json.loads(text), made)))
-    # Until core.runs reads it with core.plain.yaml_table, a file that is no YAML is left out.
-    return by_values if name.endswith(".yaml") else mostly(3, by_values, by_bytes)
+    return mostly(3, by_values, by_bytes)
 
 
 def _one_broken(name: str, content: bytes) -> SearchStrategy[Broken]:

@@ -18,7 +18,7 @@ from safetensors.torch import load_model, save_model
 from torch import nn
 
 from core.files import PARTIAL, file_hash, read_json, replacing, write_json, write_text
-from core.plain import plain
+from core.plain import plain, yaml_table
 from core.processes import is_first_process, name_run, named_run, wait_for
 
 FORMAT_VERSION = 5
@@ -278,7 +278,7 @@ def load_run(path: Path, app: str) -> Run:
             raise ValueError(f"{file}: changed since the run was written; restore or train again")
     return Run(
         path=path,
-        config=_read_config(path / "config.yaml"),
+        config=yaml_table(path / "config.yaml"),
         manifest=manifest,
         preprocessor={
             Path(name).stem: read_json(path / name)
@@ -322,14 +322,6 @@ def _read_manifest(path: Path, app: str) -> dict[str, Any]:
 def _is_within(folder: Path, name: str) -> bool:
     """Whether a name leads, through whatever links, to a place in the folder."""
     return Path(os.path.realpath(folder / name)).is_relative_to(folder)
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        return _table(path, yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{path}: not YAML ({reason}); restore it or train again") from None
 
 
 def _table(path: Path, value: Any) -> dict[str, Any]:

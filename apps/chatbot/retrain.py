@@ -88,7 +88,7 @@ def retrain(
     if resume and out is not None and is_finished(out):
         return settle(load_run(out, APP), APP)  # killed before it was promoted
     old_run = load_run(champion(APP, run), APP)
-    recipe = Recipe.from_config(old_run.config)
+    recipe = Recipe.of_run(old_run)
     recipe = replace(
         recipe,
         columns=columns,

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from core.decoding import DecodingConfig
 from core.modules import Seq2SeqModule
 from core.nn.seq2seq import Seq2SeqConfig
 from core.optim import OptimConfig
-from core.runs import begin_run, beginning, is_finished, new_run_dir, save_run
+from core.runs import Run, begin_run, beginning, is_finished, new_run_dir, save_run
+from core.stored import conformed, naming
 from core.training import FitResult, TrainerConfig, fit, stopped
 from data.columns import ColumnsConfig
 from data.sources import source_hash
@@ -45,18 +46,14 @@ class Recipe:
     label_smoothing: float
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> "Recipe":
-        """The recipe of a run folder's `config.yaml`."""
-        return cls(
-            columns=ColumnsConfig(**config["columns"]),
-            text=TextConfig(**config["text"]),
-            model=Seq2SeqConfig(**config["model"]),
-            optim=OptimConfig(**config["optim"]),
-            trainer=TrainerConfig(**config["trainer"]),
-            decoding=DecodingConfig(**config["decoding"]),
-            fallback=FallbackConfig(**config["fallback"]),
-            label_smoothing=config["label_smoothing"],
-        )
+    def of_run(cls, run: Run) -> "Recipe":
+        """The recipe of a run folder's `config.yaml`.
+
+        Raises:
+            ValueError: It says no such thing.
+        """
+        with naming(run.path / "config.yaml"):
+            return conformed({field.name: run.config.get(field.name) for field in fields(cls)}, cls)
 
     def to_config(self, data: str) -> dict[str, Any]:
         """What a run's `config.yaml` says."""

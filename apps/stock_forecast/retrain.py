@@ -31,6 +31,7 @@ from core.files import write_json
 from core.nn.forecaster import Forecaster
 from core.optim import OptimConfig
 from core.runs import begin_run, is_finished, load_run, new_run_dir
+from core.stored import section
 from core.training import TrainerConfig, fit, stopped
 from data.price_updates import append_prices
 from data.prices import hash_prices
@@ -91,7 +92,7 @@ def retrain(
     except NothingNew as reason:
         return kept(old, ValueError(f"{data}: {reason}"))
     before = current(old.path.parent)
-    optim = replace(OptimConfig(**old.config["optim"]), learning_rate=learning_rate)
+    optim = replace(section(old, "optim", OptimConfig), learning_rate=learning_rate)
     config = {
         **old.config,
         "data": data,
