@@ -3,12 +3,13 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from glob import escape
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from core.champions import promote
-from core.runs import Run
+from core.champions import CHAMPION, current, promote
+from core.runs import Run, is_begun
 
 
 class NothingNew(Exception):  # noqa: N818
@@ -25,12 +26,14 @@ class Gain:
     Attributes:
         change: Of the score, in its unit; above 0 is better.
         interval: 95 %, of paired resamples of whole units: its lower and its upper end.
-        num_units: How many units there are, such as dialogues or days.
+        num_units: How many units there are.
+        unit: What they are: dialogues or days.
     """
 
     change: float
     interval: tuple[float, float]
     num_units: int
+    unit: str
 
     def __str__(self) -> str:
         low, high = self.interval
@@ -52,14 +55,17 @@ def decide(score: str, old: Gain, new: Gain, margin: float) -> tuple[bool, str]:
     told = f"{score} {old} on the old hold-out, {new} on the new one"
     if new.num_units < LEAST_UNITS:
         return False, (
-            f"{told}: {new.num_units} units of new data are too few to tell, "
-            f"{LEAST_UNITS} are needed; wait for more"
+            f"{told}: {new.num_units} {new.unit} held out of the new data are too few to tell, "
+            f"{LEAST_UNITS} are needed; wait until there are more"
         )
     if old.interval[0] < -margin:
-        return False, f"{told}: the old may lose more than {margin:g}"
+        return False, (
+            f"{told}: on the old data it may be worse by {-old.interval[0]:.2f}, a margin of "
+            f"{margin:g} is allowed"
+        )
     if new.interval[0] <= 0:
-        return False, f"{told}: the new is not better beyond chance"
-    return True, f"{told}: better on the new, and the old loses no more than {margin:g}"
+        return False, f"{told}: on the new data it is not better beyond chance"
+    return True, f"{told}: better on the new data, and within the margin of {margin:g} on the old"
 
 
 def settle(run: Run, app: str) -> dict[str, Any]:
@@ -70,9 +76,12 @@ def settle(run: Run, app: str) -> dict[str, Any]:
     """
     told = run.metrics
     reason, promoted = told["reason"], bool(told["promoted"])
+    before, rival = told["champion_before"], told["rival"]
+    if promoted and rival is not None:
+        promoted, reason = False, f"{reason}; but {rival}"
     if promoted:
         scores = {"old": told["old"], "new": told["new"]}
-        promoted = promote(run.path, app, reason, scores, told["champion_before"])
+        promoted = promote(run.path, app, reason, scores, before)
         if not promoted:
             reason += "; but another run became champion meanwhile: retrain from that one"
     return {
@@ -82,6 +91,29 @@ def settle(run: Run, app: str) -> dict[str, Any]:
         "reason": reason,
         "run": str(run.path),
     }
+
+
+def champion_before(old: Path, out: Path) -> dict[str, str | None]:
+    """What a retraining notes before it begins, for `settle`.
+
+    Args:
+        old: The run that it goes on from.
+        out: Where it writes.
+
+    Returns:
+        `champion_before`, the champion of the folder, and `rival`: why a run that is better than
+        the old one is not promoted all the same, None where nothing is in its way.
+    """
+    now = current(old.parent)
+    rival = None
+    if out.resolve().parent != old.resolve().parent:
+        rival = f"it lies in another folder than {old.parent / CHAMPION}, which it cannot become"
+    elif now is not None and now != old.name:
+        rival = (
+            f"{now} is champion, and {old.name}, which it was compared with, is not: retrain with "
+            f"--run {old.parent / CHAMPION}"
+        )
+    return {"champion_before": now, "rival": rival}
 
 
 def kept(run: Run, reason: Exception) -> dict[str, Any]:
@@ -95,23 +127,35 @@ def show_decision(result: Mapping[str, Any]) -> str:
     return f"{verdict}: {result['reason']}\n{result['run']}"
 
 
-def check_options(margin: float, old_share: float, resume: bool, out: Path | None) -> None:
+def check_options(margin: float, old_share: float) -> None:
     """Refuse what no retraining can do.
 
     Raises:
-        ValueError: A negative margin, a share that leaves no room for the new, or a retraining to
-            go on with that is not named.
+        ValueError: A negative margin, or a share that leaves no room for the new.
     """
     if not margin >= 0:
         raise ValueError(f"margin={margin} must be 0 or more")
     if not 0 <= old_share < 1:
         raise ValueError(f"old_share={old_share} must lie in [0, 1); 0 trains on the new alone")
-    if resume and out is None:
-        raise ValueError("--resume needs --out: the folder of the retraining to go on with")
 
 
-def beside(run: Path) -> Path:
-    """A free folder `<run>-retrained-<number>` beside a run, also of one that has such a name."""
+def beside(run: Path, resume: bool = False) -> Path:
+    """A free folder `<run>-retrained-<number>` beside a run, also of one that has such a name.
+
+    Args:
+        run: The run.
+        resume: Take the newest that holds a retraining that was begun instead.
+
+    Raises:
+        FileNotFoundError: There is none to resume.
+    """
     name = re.sub(r"-retrained-\d+$", "", run.name)
-    free = (run.parent / f"{name}-retrained-{number}" for number in count(1))
-    return next(path for path in free if not path.exists())
+    numbered = (run.parent / f"{name}-retrained-{number}" for number in count(1))
+    if not resume:
+        return next(path for path in numbered if not path.exists())
+    begun = [path for path in run.parent.glob(f"{escape(name)}-retrained-*") if is_begun(path)]
+    if not begun:
+        raise FileNotFoundError(
+            f"{run.parent}: holds no retraining that was begun; leave --resume out, or give --out"
+        )
+    return max(begun, key=lambda path: path.stat().st_mtime)

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from core.files import PARTIAL, sync_folder
 from core.plain import plain
 from core.runs import load_run
 
+logger = logging.getLogger(__name__)
 CHAMPION = "champion"
 HISTORY = "history.jsonl"
 
@@ -24,8 +26,17 @@ def champion(app: str, run: Path | None) -> Path:
 
 
 def current(folder: Path) -> str | None:
-    """The name of the run that is champion among those of a folder; None where there is none."""
+    """The name of the run that is champion among those of a folder; None where there is none.
+
+    Raises:
+        ValueError: In the link's place stands a folder, as copying it through makes one.
+    """
     link = folder / CHAMPION
+    if link.exists() and not link.is_symlink():
+        raise ValueError(
+            f"{link}: is a copy and not a link to a run, so it cannot be moved; rename it, and "
+            f"`rollback --run` or `ln -s` one of the runs beside it"
+        )
     return os.readlink(link) if link.is_symlink() else None
 
 
@@ -91,17 +102,33 @@ def go_back(run: Path, app: str) -> dict[str, Any]:
             if now is None:
                 raise FileNotFoundError(f"{run}: no champion here to go back from; give --run")
             before = line[: line.index(now)] if now in line else line
-            kept = [one for one in before if (folder / one).is_dir()]
-            if not kept:
-                raise ValueError(f"{run}: {now} had no champion before it that is still there")
-            name = kept[-1]
+            name = _last_whole(folder, before, app)
         elif name == now:
             raise ValueError(f"{run}: is the champion already; nothing to do")
         elif name not in {entry["run"] for entry in history(folder)}:
-            known = ", ".join(one for one in line if one != now) or "none"
+            known = ", ".join(sorted({e["run"] for e in history(folder)} - {now})) or "none"
             raise ValueError(f"{run}: never was champion; earlier champions: {known}")
         _point(folder / name, app, "rollback", {})
     return {"champion": str(folder / name), "replaced": now}
+
+
+def _last_whole(folder: Path, names: list[str], app: str) -> str:
+    """The newest of these runs that is there and whole; others are told of and passed over.
+
+    Raises:
+        ValueError: None is.
+    """
+    for name in reversed(names):
+        try:
+            load_run(folder / name, app)
+        except (OSError, ValueError) as error:
+            logger.warning("passed over: %s", error)
+        else:
+            return name
+    raise ValueError(
+        f"{folder / CHAMPION}: {HISTORY} beside it names no earlier champion that is there and "
+        "whole; give --run one of the runs that were champion, or train"
+    )
 
 
 def history(folder: Path) -> list[dict[str, Any]]:

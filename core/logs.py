@@ -10,6 +10,7 @@ from core.processes import is_first_process
 
 VARIABLE = "LOG_FORMAT"
 FORMATS = ("text", "json")
+INTERRUPTED = 130  # exit code after Ctrl-C
 
 
 def wants_json() -> bool:
@@ -76,7 +77,9 @@ def start_log(command: str) -> None:
 
 
 def last_words(name: str, message: str, code: int) -> None:
-    """Tell on standard error why a command failed, in one line."""
+    """Tell on standard error why a command failed, in one line; of Ctrl-C one process tells."""
+    if code == INTERRUPTED and not is_first_process():
+        return
     if os.environ.get(VARIABLE) != "json":
         print(f"{name}: {message}", file=sys.stderr)
         return

@@ -68,7 +68,9 @@ class Run:
         model.eval()
 
 
-def new_run_dir(app: str, name: str, run: Path | None, resume: bool = False) -> Path:
+def new_run_dir(
+    app: str, name: str, run: Path | None, resume: bool = False, option: str = "--run"
+) -> Path:
     """The folder to train into: `run`, or `runs/<app>/<time>-<name>`.
 
     Args:
@@ -76,6 +78,7 @@ def new_run_dir(app: str, name: str, run: Path | None, resume: bool = False) -> 
         name: Likewise.
         run: What the user asked for.
         resume: Whether the folder holds a training to go on with.
+        option: How the user names the folder, for messages.
 
     Raises:
         FileNotFoundError: `resume` without a training that was begun there.
@@ -86,12 +89,12 @@ def new_run_dir(app: str, name: str, run: Path | None, resume: bool = False) -> 
         wait_for(path / _STARTED)
         return path
     if resume and run is None:
-        raise ValueError("--resume needs --run: the folder of the training to go on with")
+        raise ValueError(f"--resume needs {option}: the folder of the training to go on with")
     path = run or Path("runs") / app / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
     if path.exists() and not path.is_dir():
-        raise ValueError(f"{path}: is a file; give --run a folder that does not exist yet")
+        raise ValueError(f"{path}: is a file; give {option} a folder that does not exist yet")
     if is_finished(path):
-        raise ValueError(f"{path}: holds a finished run already; give --run another folder")
+        raise ValueError(f"{path}: holds a finished run already; give {option} another folder")
     if resume and not is_begun(path):
         raise FileNotFoundError(f"{path}: no training was begun here; train without --resume")
     left = [file for file in path.iterdir() if file.suffix != PARTIAL] if path.is_dir() else []
@@ -99,11 +102,11 @@ def new_run_dir(app: str, name: str, run: Path | None, resume: bool = False) -> 
         left.pop().unlink()
     if is_begun(path) and not resume:
         raise ValueError(
-            f"{path}: holds an unfinished training; add --resume or give --run another folder"
+            f"{path}: holds an unfinished training; add --resume or give {option} another folder"
         )
     # What a preparation of the data leaves that was killed is cleared by the next one.
     if left and not is_begun(path):
-        raise ValueError(f"{path}: is not empty and not a run; give --run another folder")
+        raise ValueError(f"{path}: is not empty and not a run; give {option} another folder")
     name_run(path)
     return path
 
@@ -212,6 +215,7 @@ def save_run(
     try:
         with replacing(path / WEIGHTS) as temporary:
             save_model(model, str(temporary))
+            temporary.chmod((path / "config.yaml").stat().st_mode)  # not the owner's alone
     except SafetensorError as error:  # such as of a full disk
         raise OSError(f"{path / WEIGHTS}: cannot be written ({error}); then --resume") from None
     write_json(path / "metrics.json", metrics)
@@ -262,8 +266,17 @@ def load_run(path: Path, app: str) -> Run:
         FileNotFoundError: There is no such folder, or it holds no run.
         ValueError: Another app's, another format's, or a changed file.
     """
+    if path.is_symlink() and not path.exists():
+        raise FileNotFoundError(
+            f"{path}: points to {os.readlink(path)}, which is gone; `rollback --run {path}` goes "
+            "back to the champion before it"
+        )
     if not path.is_dir():
         raise FileNotFoundError(f"{path}: no such run folder; run `train` first or give --run")
+    if is_begun(path) and not (path / MANIFEST).exists():
+        raise FileNotFoundError(
+            f"{path}: its training has not ended; the command that began it goes on with --resume"
+        )
     if not (path / MANIFEST).is_file():
         raise FileNotFoundError(
             f"{path}: not a run folder (it has no {MANIFEST}); run `train --run {path}` first"

@@ -175,8 +175,8 @@ class FitResult:
 def stopped(run_dir: Path, result: FitResult) -> str:
     """What to say of a training that Ctrl-C ended."""
     return (
-        f"{run_dir} holds the best weights so far, of {result.steps} steps, and can be used; "
-        "the same command with --resume goes on"
+        f"{run_dir} holds the best weights so far, of {result.steps} steps; it can be used "
+        "with --run, but is no champion; the same command with --resume goes on"
     )
 
 

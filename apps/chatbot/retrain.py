@@ -18,13 +18,14 @@ from core.challenge import (
     Gain,
     NothingNew,
     beside,
+    champion_before,
     check_options,
     decide,
     kept,
     settle,
     show_decision,
 )
-from core.champions import champion, current, rollback_of
+from core.champions import champion, rollback_of
 from core.cli import verb
 from core.files import read_json, write_json
 from core.loading import Rehearsal
@@ -72,8 +73,9 @@ def retrain(
 
     Args:
         data: The new dialogues, as for `train`; those that the run knows are left out.
-        run: The run to start from, which is not changed; left out: runs/chatbot/champion.
-        out: The run folder to write; left out: beside `run`.
+        run: The run to start from, which is not changed; left out: runs/chatbot/champion. One that
+            is not the champion of its folder has no heir that becomes champion.
+        out: The run folder to write; left out: beside `run`, where alone it may become champion.
         columns: Columns and speakers of a table.
         old_share: Share of old dialogues' replies in an epoch, drawn anew each time, 0 to below 1:
             more forgets less and takes longer.
@@ -82,9 +84,10 @@ def retrain(
         epochs: Passes over the new dialogues, at least 1.
         learning_rate: Peak rate, positive.
         margin: Points of chrF that the old data's hold-out may lose.
-        resume: Go on from where a retraining into `out` was stopped; give the same options.
+        resume: Go on from where a retraining was stopped; give the same options. Without `out`:
+            the newest beside the run.
     """
-    check_options(margin, old_share, resume, out)
+    check_options(margin, old_share)
     if resume and out is not None and is_finished(out):
         return settle(load_run(out, APP), APP)  # killed before it was promoted
     old_run = load_run(champion(APP, run), APP)
@@ -95,15 +98,16 @@ def retrain(
         optim=replace(recipe.optim, learning_rate=learning_rate),
         trainer=replace(recipe.trainer, max_epochs=epochs, cpu_minutes=0.0),
     )
-    run_dir = new_run_dir(APP, old_run.path.name, out or beside(old_run.path), resume)
+    place = out or beside(old_run.path, resume)
+    run_dir = new_run_dir(APP, old_run.path.name, place, resume, "--out")
     config = {
         **recipe.to_config(data),
-        "retrained_from": str(old_run.path),
+        "retrained_from": old_run.path.name,
         "retraining": {"old_share": old_share, "new_tokens": new_tokens, "margin": margin},
     }
-    before = current(old_run.path.parent)
+    before = champion_before(old_run.path, run_dir)
     try:
-        with beginning(run_dir, {**config, "champion": before}, source_hash(data)):
+        with beginning(run_dir, {**config, **before}, _hash(data)):
             mixed = _mixed(data, recipe, old_run, run_dir, new_tokens)
     except NothingNew as reason:
         return kept(old_run, reason)
@@ -119,7 +123,7 @@ def retrain(
     if result.is_stopped:
         write(run_dir, mixed, bot, config, result)
         raise KeyboardInterrupt(stopped(run_dir, result))
-    told = {**_judge(old_bot, bot, mixed, margin), "champion_before": before}
+    told = {**_judge(old_bot, bot, mixed, margin), **before}
     write(run_dir, mixed, bot, config, result, more=told)
     mixed.forget_tokens()
     return settle(load_run(run_dir, APP), APP)
@@ -164,6 +168,17 @@ def _mixed(
         report=report,
         fitted=fitted,
     )
+
+
+def _hash(data: str) -> str:
+    """As `source_hash`; an inbox that is empty holds nothing new.
+
+    Raises:
+        NothingNew: It is.
+    """
+    if Path(data).is_dir() and not any(Path(data).iterdir()):
+        raise NothingNew(f"{data}: is empty")
+    return source_hash(data)
 
 
 def _texts(path: Path, start: int, stop: int | None) -> Iterator[str]:
@@ -240,7 +255,7 @@ def _judge(old: Chatbot, new: Chatbot, mixed: ChatDataModule, margin: float) -> 
         before, after = (_scored(bot, dialogues) for bot in (old, new))
         scores["old"][name], scores["new"][name] = before.metrics, after.metrics
         told = lead([after], [before])["chrf"]
-        gains.append(Gain(told["difference"], tuple(told["interval"]), len(dialogues)))
+        gains.append(Gain(told["difference"], tuple(told["interval"]), len(dialogues), "dialogues"))
     promoted, reason = decide("chrF", gains[0], gains[1], margin)
     return {**scores, "promoted": promoted, "reason": reason}
 

@@ -1,6 +1,7 @@
 """Prices -> features -> split by date -> batches; what a run keeps of them."""
 
 import logging
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -193,9 +194,13 @@ class PriceDataModule:
         self._ordered = np.concatenate([rows[is_old], rows[~is_old]])
         self.rehearsal = Rehearsal(int(is_old.sum()), old_share)
         if is_old.all() or not len(self.new_test_rows()):
+            # Four fifths of the new days that have an outcome must leave room for one themselves.
+            far = self.config.horizons[-1]
+            needed = math.ceil(far / (1 - NEW_TEST_SHARE)) + far + 1
+            count = int((np.unique(self.history.dates) > before.last_day).sum())
             raise NothingNew(
-                f"{(~is_old).sum()} examples are new to the run; give other tickers, or prices "
-                f"that reach more than {self.config.horizons[-1]} days past {before.last_day}"
+                f"{(~is_old).sum()} examples are new to the run: give other tickers, or at least "
+                f"{needed} trading days past {before.last_day} (there are {count})"
             )
         if self.held_back is not None:
             self.fitted = replace(fitted, known_until=self.held_back - np.timedelta64(1, "D"))

@@ -19,13 +19,14 @@ from core.challenge import (
     Gain,
     NothingNew,
     beside,
+    champion_before,
     check_options,
     decide,
     kept,
     settle,
     show_decision,
 )
-from core.champions import champion, current, rollback_of
+from core.champions import champion, rollback_of
 from core.cli import verb
 from core.files import write_json
 from core.nn.forecaster import Forecaster
@@ -65,22 +66,24 @@ def retrain(
 
     Args:
         data: New prices; days that the run has already are ignored.
-        run: The run to go on from, never changed; left out: runs/stock_forecast/champion.
-        out: The run folder to write; left out: beside the run.
+        run: The run to go on from, never changed; left out: runs/stock_forecast/champion. One that
+            is not the champion of its folder has no heir that becomes champion.
+        out: The run folder to write; left out: beside the run, where alone it may become champion.
         news: Dated texts to the new data, where the run was trained with some.
         old_share: Share of old examples in an epoch, drawn anew each time, 0 to below 1: more
             forgets less and takes longer.
         learning_rate: Peak rate; lower than at first, because the weights are good already.
         trainer: Length, clipping, early stopping, seed.
         margin: Per cent of CRPS that the old test part may lose.
-        resume: Go on from where a retraining into `out` was stopped; give the same options.
+        resume: Go on from where a retraining was stopped; give the same options. Without `out`:
+            the newest beside the run.
         offline: Never ask Yahoo; read what `fetch` has cached.
     """
-    check_options(margin, old_share, resume, out)
+    check_options(margin, old_share)
     if resume and out is not None and is_finished(out):
         return settle(load_run(out, APP), APP)  # killed before it was promoted
     old = load_run(champion(APP, run), APP)
-    run_dir = new_run_dir(APP, old.path.name, out or beside(old.path), resume)
+    run_dir = new_run_dir(APP, old.path.name, out or beside(old.path, resume), resume, "--out")
     frozen = PriceDataModule.from_run(old)
     if frozen.fitted.has_news and news is None:
         raise ValueError(f"{old.path}: was trained with news; give --news as well")
@@ -91,7 +94,7 @@ def retrain(
         datamodule = PriceDataModule.from_run(old, table).learning_again(whole, old_share)
     except NothingNew as reason:
         return kept(old, ValueError(f"{data}: {reason}"))
-    before = current(old.path.parent)
+    before = champion_before(old.path, run_dir)
     optim = replace(section(old, "optim", OptimConfig), learning_rate=learning_rate)
     config = {
         **old.config,
@@ -99,10 +102,10 @@ def retrain(
         "news": news,
         "optim": asdict(optim),
         "trainer": asdict(trainer),
-        "retrained_from": str(old.path),
+        "retrained_from": old.path.name,
         "retraining": {"old_share": old_share, "margin": margin},
     }
-    begin_run(run_dir, {**config, "champion": before}, hash_prices(datamodule.table))
+    begin_run(run_dir, {**config, **before}, hash_prices(datamodule.table))
     drift = price_drift(whole, datamodule)
     write_json(run_dir / "drift.json", drift)
     logger.info(drift_table(drift))
@@ -115,7 +118,7 @@ def retrain(
         write(run_dir, datamodule, module, config, result)
         raise KeyboardInterrupt(stopped(run_dir, result))
     told = _judge((network, module.model), frozen, datamodule, margin)
-    write(run_dir, datamodule, module, config, result, more={**told, "champion_before": before})
+    write(run_dir, datamodule, module, config, result, more={**told, **before})
     return settle(load_run(run_dir, APP), APP)
 
 
@@ -138,7 +141,7 @@ def _judge(
         found = [row_scores(predict(model, prices, rows), outcomes) for model in models]
         scores["old"][name], scores["new"][name] = (mean_scores(one, horizons) for one in found)
         gains.append(_gain(found[0]["crps"], found[1]["crps"], outcomes, horizons))
-    promoted, reason = decide("CRPS gained, per cent,", gains[0], gains[1], margin)
+    promoted, reason = decide("per cent of CRPS gained:", gains[0], gains[1], margin)
     return {**scores, "promoted": promoted, "reason": reason}
 
 
@@ -148,5 +151,5 @@ def _gain(old: Floats, new: Floats, outcomes: Outcomes, horizons: tuple[int, ...
     known = np.array(horizons)[is_known].tolist()
     told = mean_of_ratios(new[:, is_known], old[:, is_known], outcomes.day, known)
     low, high = told["interval"]
-    num_days = len(np.unique(outcomes.day))
-    return Gain(100 * (1 - told["ratio"]), (100 * (1 - high), 100 * (1 - low)), num_days)
+    ends = (100 * (1 - high), 100 * (1 - low))
+    return Gain(100 * (1 - told["ratio"]), ends, len(np.unique(outcomes.day)), "days")

@@ -1,6 +1,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -106,7 +107,7 @@ def test_going_back_by_one_and_again_reaches_the_first(tmp_path: Path) -> None:
     assert go_back(link, APP) == {"champion": str(tmp_path / "b"), "replaced": "c"}
     assert go_back(link, APP)["champion"] == str(tmp_path / "a")
     assert lineage(tmp_path) == ["a"]
-    with pytest.raises(ValueError, match="a had no champion before it"):
+    with pytest.raises(ValueError, match="names no earlier champion that is there and whole"):
         go_back(link, APP)
     told = [(e["run"], e["replaced"], e["reason"]) for e in history(tmp_path)][3:]
     assert told == [("b", "c", "rollback"), ("a", "b", "rollback")]
@@ -135,6 +136,33 @@ def test_a_run_that_is_gone_or_spoilt_is_not_gone_back_to(tmp_path: Path) -> Non
     (tmp_path / "none").mkdir()
     with pytest.raises(FileNotFoundError, match="no champion here"):
         go_back(tmp_path / "none" / "champion", APP)
+
+
+def test_a_spoilt_champion_is_passed_over_with_a_word(tmp_path: Path, caplog) -> None:
+    three(tmp_path)
+    (tmp_path / "b" / "config.yaml").write_text("x")
+    assert go_back(tmp_path / "champion", APP)["champion"] == str(tmp_path / "a")
+    assert "passed over" in caplog.text
+    assert "config.yaml: changed" in caplog.text
+
+
+def test_a_copy_in_the_links_place_is_told_before_anything_is_written(tmp_path: Path) -> None:
+    three(tmp_path)
+    (tmp_path / "champion").unlink()
+    shutil.copytree(tmp_path / "c", tmp_path / "champion")
+    for act in (lambda: go_back(tmp_path / "a", APP), lambda: current(tmp_path)):
+        with pytest.raises(ValueError, match="is a copy and not a link"):
+            act()
+    assert len(history(tmp_path)) == 3
+    assert not list(tmp_path.glob(".champion*"))
+
+
+def test_a_dangling_champion_is_told_with_the_way_back(tmp_path: Path) -> None:
+    three(tmp_path)
+    shutil.rmtree(tmp_path / "c")
+    with pytest.raises(FileNotFoundError, match="points to c, which is gone; `rollback --run"):
+        load_run(tmp_path / "champion", APP)
+    assert go_back(tmp_path / "champion", APP)["champion"] == str(tmp_path / "b")
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc", "..", "", None, 7])
