@@ -118,7 +118,8 @@ def test_a_training_with_and_without_it_ends_bit_equal(
     moments = [c["optimizer_states"][0]["state"] for c in (with_it, without)]
     for number, state in moments[1].items():
         assert all(torch.equal(moments[0][number][key], value) for key, value in state.items())
-    numpy_states = [c["callbacks"]["RandomState"]["numpy"] for c in (with_it, without)]
+    states = [c["callbacks"]["RandomState"]["processes"][0] for c in (with_it, without)]
+    numpy_states = [state["numpy"] for state in states]
     assert numpy_states[0] == numpy_states[1]
 
 

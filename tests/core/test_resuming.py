@@ -46,7 +46,8 @@ def test_without_a_gpu_the_other_generators_are_put_back(monkeypatch, kept):
     state = RandomState()
     saved = state.state_dict()
     wanted = [torch.rand(1), np.random.rand(), random.random()]  # noqa: NPY002
-    assert saved.pop("cuda") is None
-    state.load_state_dict({**saved, **kept})
+    (own,) = saved["processes"]
+    assert own.pop("cuda") is None
+    state.load_state_dict({"processes": [{**own, **kept}]})
     state.on_train_start(None, None)
     assert [torch.rand(1), np.random.rand(), random.random()] == wanted  # noqa: NPY002

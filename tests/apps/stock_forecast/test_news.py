@@ -129,7 +129,7 @@ def test_retraining_a_run_with_news_asks_for_them_and_keeps_them(made, tmp_path,
     news = write_news(tmp_path / "more.jsonl", tickers="ABC")
     result = command("stock-forecast", "retrain", *words, "--news", news, "--json")
     assert result.code == 0, result.err
-    scores = json.loads(result.out)["new"]["crps"]
+    scores = json.loads(result.out)["new"]["old_data"]["crps"]
     assert all(np.isfinite(value) for value in scores.values())
     stored = pd.read_parquet(tmp_path / "new" / "data" / "train.parquet")
     assert stored["News"].notna().all()
