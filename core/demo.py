@@ -2,11 +2,13 @@
 
 import argparse
 import importlib
+import logging
 import socket
 from collections.abc import Sequence
 from pathlib import Path
 
 from core.cli import guarded
+from core.logs import start_log, wants_json
 
 UPLOAD_MEGABYTES = 50
 HOST = "localhost"
@@ -70,8 +72,25 @@ def open_page(
         importlib.import_module(name)
     from streamlit.web import cli
 
+    if wants_json():
+        start_log("demo")
+        _share_the_log()
     words = [f"--{name}={value}" for name, value in options.items()]
     cli.main(["run", str(page), *words, "--", *arguments], standalone_mode=False)
+
+
+def _share_the_log() -> None:
+    """Send the lines of Streamlit and its server where all others go, not to their own handlers."""
+    from streamlit import logger as streamlit_loggers
+    from uvicorn.config import LOGGING_CONFIG
+
+    def hand_up(logger: logging.Logger) -> None:
+        logger.handlers.clear()
+        logger.propagate = True
+
+    vars(streamlit_loggers)["setup_formatter"] = hand_up
+    streamlit_loggers.update_formatter()
+    LOGGING_CONFIG["loggers"].clear()
 
 
 def check_port(port: int, host: str) -> None:

@@ -2,10 +2,12 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 logger = logging.getLogger(__name__)
@@ -32,10 +34,22 @@ class Check:
     message: str
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A run that is intact.
+
+    Attributes:
+        answer: Answers a question by its number, as a customer would get it.
+        newest: What the freshness is that of, and its day.
+    """
+
+    answer: Callable[[int], None]
+    newest: Callable[[], tuple[str, date]]
+
+
 def examine(
     run: Path,
-    load: Callable[[], Callable[[int], None]],
-    newest: Callable[[], tuple[str, date]],
+    load: Callable[[], Opened],
     *,
     max_seconds: float,
     max_age_days: float,
@@ -46,16 +60,14 @@ def examine(
 
     Args:
         run: Its folder.
-        load: Opens it, checks every checksum, and gives a function that answers a question by its
-            number, as a customer would get it.
-        newest: What the freshness is that of, and its day.
+        load: Opens it and checks every checksum.
         max_seconds: The slowest of the answers may take so long, positive.
-        max_age_days: Calendar days that `newest` may lie back; 0 sets no limit.
+        max_age_days: Calendar days that the newest may lie back; 0 sets no limit.
         num_answers: How many are timed, after one that is not.
         today: Instead of the clock's day, UTC.
 
     Returns:
-        `healthy`, `checks` (see `Check`) and `run`.
+        `healthy`, `checks` (see `Check`; a run that is not intact has that one alone) and `run`.
 
     Raises:
         ValueError: A limit that makes no sense.
@@ -65,20 +77,30 @@ def examine(
     if not max_age_days >= 0:
         raise ValueError(f"max_age_days={max_age_days} must be 0 or more; 0 sets no limit")
     checks: list[Check] = []
-    try:
-        answer = load()
+    with _failing(INTACT, checks):
+        opened = load()
         checks.append(Check(INTACT, True, None, None, "every file has its checksum"))
-        checks.append(_timed(answer, num_answers, max_seconds))
-        checks.append(_fresh(*newest(), max_age_days, today or datetime.now(UTC).date()))
-    except (ValueError, OSError) as error:
-        name = "answers" if checks else INTACT
-        checks.append(Check(name, False, None, None, " ".join(str(error).split())))
-    for check in checks:
-        if check.measured is None and not check.ok:  # as any command tells what it cannot read
-            logger.error("%s: %s", check.name, check.message)
+    if checks[0].ok:
+        with _failing("answers", checks):
+            checks.append(_timed(opened.answer, num_answers, max_seconds))
+        with _failing("fresh", checks):
+            checks.append(_fresh(*opened.newest(), max_age_days, today or datetime.now(UTC).date()))
     told = [asdict(check) for check in checks]
     healthy = all(check.ok for check in checks)
     return {"healthy": healthy, "checks": told, "run": str(run)}
+
+
+@contextmanager
+def _failing(name: str, checks: list[Check]) -> Iterator[None]:
+    """Make a finding of whatever goes wrong: Python's own exit code 1 would say slow or stale."""
+    try:
+        yield
+    except Exception as error:
+        is_told = isinstance(error, (ValueError, OSError))  # as any command tells it
+        text = " ".join(str(error).split())
+        message = text if is_told else f"{type(error).__name__}: {text}; the log has its traceback"
+        checks.append(Check(name, False, None, None, message))
+        logger.error("%s: %s", name, message, exc_info=None if is_told else error)
 
 
 def _timed(answer: Callable[[int], None], count: int, limit: float) -> Check:
@@ -90,7 +112,10 @@ def _timed(answer: Callable[[int], None], count: int, limit: float) -> Check:
         took.append(time.perf_counter() - started)
     slowest = max(took)
     ok = slowest <= limit
-    told = f"the slowest of {count} answers took {slowest:.3f} s, {limit:g} s are allowed"
+    told = (
+        f"the slowest of {count} answers took {slowest:.3f} s (median {median(took):.3f}), "
+        f"{limit:g} s are allowed"
+    )
     advice = "" if ok else "; free the processor, or answer with --engine onnx"
     return Check("answers", ok, slowest, limit, told + advice)
 

@@ -4,7 +4,9 @@ import json
 import logging
 import os
 import sys
+import threading
 from datetime import UTC, datetime
+from types import TracebackType
 
 from core.processes import is_first_process
 
@@ -74,6 +76,19 @@ def start_log(command: str) -> None:
     # The other processes of a training would say the same again.
     level = logging.INFO if is_first_process() else logging.ERROR
     logging.basicConfig(level=level, handlers=[handler])
+    if wants_json():  # what Python itself would write
+        logging.captureWarnings(True)
+        sys.excepthook = _tell_crash
+        threading.excepthook = lambda told: _tell_crash(*told[:3])
+
+
+def _tell_crash(
+    kind: type[BaseException], error: BaseException | None, trace: TracebackType | None
+) -> None:
+    """Tell of an exception that nobody caught: a bug of the program."""
+    told = error or kind()
+    crash = (kind, told, trace)
+    logging.getLogger("crash").critical("%s: %s", kind.__name__, told, exc_info=crash)
 
 
 def last_words(name: str, message: str, code: int) -> None:

@@ -1,9 +1,12 @@
 """The container file and the examples of services name what exists."""
 
+import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
+import tomllib
 from importlib import import_module
 from pathlib import Path
 
@@ -54,20 +57,113 @@ def test_the_image_runs_as_a_user_without_rights() -> None:
     assert "VOLUME /suite/runs" in CONTAINER
 
 
-@pytest.mark.parametrize("unit", sorted((ROOT / "deploy").glob("*.service")), ids=lambda p: p.name)
+def test_the_image_installs_what_is_locked_and_runs_scripts_that_there_are() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    command = re.search(r'^CMD \["([^"]+)"', CONTAINER, re.M)
+    assert command
+    assert command[1] in project["scripts"]
+    program = re.search(r'python -c "(import tomllib.*?)" > needed', CONTAINER, re.S)
+    assert program
+    code = program[1].replace("\\\n", "")  # as Docker joins the lines
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == [*project["dependencies"], "setuptools"]
+    torch = re.search(r'"\$\((grep .*?)\)"', CONTAINER)
+    assert torch
+    found = subprocess.run(
+        torch[1], shell=True, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert found.stdout == "torch==2.13.0\n"
+
+
+def stub(folder: Path, name: str, code: int, told: str = "") -> None:
+    """A program that says something and exits."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\necho {told}\nexit {code}\n")
+    (folder / name).chmod(0o755)
+
+
+def champion(folder: Path, kind: str) -> None:
+    """A champion, one that leads nowhere, or none."""
+    (folder / "runs" / "chatbot" / "first").mkdir(parents=True)
+    if kind != "none":
+        target = "first" if kind == "there" else "gone"
+        (folder / "runs" / "chatbot" / "champion").symlink_to(target)
+
+
+@pytest.mark.parametrize(
+    ("page", "kind", "check", "expected"),
+    [
+        (0, "none", 2, 0),
+        (0, "there", 0, 0),
+        (0, "there", 1, 1),
+        (0, "there", 2, 1),
+        (0, "gone", 2, 1),
+        (1, "there", 0, 1),
+    ],
+)
+def test_the_health_check_says_0_or_1(
+    page: int, kind: str, check: int, expected: int, tmp_path: Path
+) -> None:
+    line = re.search(r"^HEALTHCHECK .*? CMD \\\n((?:.*\\\n)*.*)", CONTAINER, re.M)
+    assert line
+    stub(tmp_path / "bin", "python", page)
+    stub(tmp_path / "bin", "chatbot", check)
+    champion(tmp_path, kind)
+    paths = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    command = line[1].replace("\\\n", "")
+    done = subprocess.run(
+        ["/bin/sh", "-c", command],
+        cwd=tmp_path,
+        env={"PATH": paths},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == expected
+
+
+@pytest.mark.skipif(shutil.which("flock") is None, reason="flock is not installed here")
+@pytest.mark.parametrize("code", [0, 1, 2])
+def test_cron_mails_what_went_wrong_and_nothing_else(code: int, tmp_path: Path) -> None:
+    stub(tmp_path / ".venv" / "bin", "stock-forecast", code, "what it says")
+    (tmp_path / "runs").mkdir()
+    lines = re.findall(r"^(?:[^#\s]+ ){5}(.+)$", (ROOT / "deploy" / "crontab").read_text(), re.M)
+    assert len(lines) == 2
+    for line in lines:
+        assert "%" not in line  # which cron takes for the end of a line
+        done = subprocess.run(
+            ["/bin/sh", "-c", line],
+            env={"PATH": os.environ["PATH"], "SUITE": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.stderr == ""
+        assert ("what it says" in done.stdout) == (code != 0)
+        assert bool(done.stdout) == (code != 0)
+
+
+UNITS = sorted(p for p in (ROOT / "deploy").iterdir() if p.suffix in (".service", ".timer"))
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda p: p.name)
 def test_systemd_accepts_the_units(unit: Path, tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed here")
-    text = unit.read_text().replace("/srv/suite/.venv/bin/", "/bin/true ").replace("User=suite", "")
-    text = re.sub(r"/bin/true \S+", "/bin/true", text)
-    (tmp_path / unit.name).write_text(text)
-    timer = unit.with_suffix(".timer")
-    if timer.exists():
-        (tmp_path / timer.name).write_text(timer.read_text())
-    paths = [str(path) for path in tmp_path.iterdir()]
+    for other in UNITS:
+        text = re.sub(r"/srv/suite/\.venv/bin/\S+", "/bin/true", other.read_text())
+        (tmp_path / other.name).write_text(text.replace("User=suite", ""))
+    named = tmp_path / unit.name.replace("@.", "@some.")
     done = subprocess.run(
-        ["systemd-analyze", "verify", *paths], capture_output=True, text=True, check=False
+        ["systemd-analyze", "verify", str(named)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    own = [line for line in done.stderr.splitlines() if str(tmp_path) in line]
-    assert not own
+    assert str(tmp_path) not in done.stderr  # an unknown key is told and ignored
+
+
+def test_units_name_each_other_as_they_are_called() -> None:
+    names = {unit.name for unit in UNITS}
+    for unit in UNITS:
+        for word in re.findall(r"[\w-]+@?(?:%n)?\.service", re.sub(r"#.*", "", unit.read_text())):
+            assert word.replace("%n", "") in names, (unit.name, word)

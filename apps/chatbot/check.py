@@ -1,6 +1,5 @@
 """Is the chatbot fit to answer?"""
 
-from collections.abc import Callable
 from datetime import date
 from itertools import islice
 from pathlib import Path
@@ -10,8 +9,7 @@ from apps.chatbot.answers import Answers
 from apps.chatbot.engines import Engine
 from core.champions import champion
 from core.cli import verb
-from core.health import examine, exit_code, show
-from core.runs import load_run
+from core.health import Opened, examine, exit_code, show
 from data.dialogues import Turn
 from data.storing import stored_dialogues
 
@@ -39,17 +37,15 @@ def check(
     """
     path = champion(APP, run)
 
-    def load() -> Callable[[int], None]:
+    def load() -> Opened:
         answers = Answers(path, engine=engine)
         test = stored_dialogues(answers.run.path / "data" / "test.parquet")
         questions = [dialogue.opening for dialogue in islice(test, NUM_QUESTIONS)]
+        created = date.fromisoformat(answers.run.manifest["created"][:10])
 
         def answer(number: int) -> None:
             answers([Turn("user", questions[number % len(questions)])])
 
-        return answer
+        return Opened(answer, lambda: ("the training", created))
 
-    def newest() -> tuple[str, date]:
-        return "the training", date.fromisoformat(load_run(path, APP).manifest["created"][:10])
-
-    return examine(path, load, newest, max_seconds=max_seconds, max_age_days=max_age_days)
+    return examine(path, load, max_seconds=max_seconds, max_age_days=max_age_days)

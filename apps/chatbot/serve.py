@@ -52,7 +52,9 @@ def serve(
     check_port(port, host)
     answers = Answers(champion("chatbot", run), beam_size, engine)
     logger.info("answering with %s on http://%s:%d/reply", answers.run.path.name, host, port)
-    uvicorn.run(make_server(answers), host=host, port=port, log_level="warning")
+    server = make_server(answers)
+    # Without a log of its own, uvicorn's lines go where all others go.
+    uvicorn.run(server, host=host, port=port, log_level="warning", log_config=None)
 
 
 def make_server(answers: Answers) -> Starlette:

@@ -1,17 +1,18 @@
 """Is the forecaster fit to forecast?"""
 
-from collections.abc import Callable
-from datetime import date
+from functools import cache
+from math import isfinite
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from apps.stock_forecast.datamodule import read_table
 from apps.stock_forecast.inference import APP, Engine, StockForecaster
 from apps.stock_forecast.stored import stored_table
 from core.champions import champion
 from core.cli import verb
-from core.health import examine, exit_code, show
-from core.runs import load_run
+from core.health import Opened, examine, exit_code, show
 
 
 @verb(show, code=exit_code)
@@ -40,18 +41,18 @@ def check(
     """
     path = champion(APP, run)
 
-    def load() -> Callable[[int], None]:
+    def load() -> Opened:
         forecaster = StockForecaster.load(path, engine)
-        table = None if data is None else read_table(data, news, offline)
+
+        @cache  # Yahoo is asked once
+        def table() -> pd.DataFrame:
+            return stored_table(forecaster.run) if data is None else read_table(data, news, offline)
 
         def answer(_: int) -> None:
-            forecaster.forecast(table)
+            prices = [item["price"] for item in forecaster.forecast(table())["forecasts"]]
+            if not prices or not all(map(isfinite, prices)):
+                raise ValueError(f"{path}: forecasts no finite price; train again")
 
-        return answer
+        return Opened(answer, lambda: ("the newest price", table()["Date"].max().date()))
 
-    def newest() -> tuple[str, date]:
-        opened = load_run(path, APP)
-        table = stored_table(opened) if data is None else read_table(data, None, offline)
-        return "the newest price", table["Date"].max().date()
-
-    return examine(path, load, newest, max_seconds=max_seconds, max_age_days=max_age_days)
+    return examine(path, load, max_seconds=max_seconds, max_age_days=max_age_days)

@@ -62,3 +62,20 @@ def test_no_run_at_all_is_exit_code_2(app, tmp_path, command):
     done = command(app, "check", "--run", tmp_path / "none")
     assert done.code == 2
     assert "no such run folder" in done.out
+
+
+def test_prices_that_cannot_be_read_do_not_make_the_run_broken_by_name(stocks, tmp_path, command):
+    none = tmp_path / "none.csv"
+    done = command("stock-forecast", "check", "--run", stocks.run, "--data", none, "--json")
+    assert done.code == 2
+    told = {check["name"]: check["ok"] for check in json.loads(done.out)["checks"]}
+    assert told == {"intact": True, "answers": False, "fresh": False}
+    assert "none.csv" in done.out
+
+
+def test_prices_that_are_no_numbers_are_no_forecast(stocks, command, monkeypatch):
+    found = {"forecasts": [{"price": float("nan")}]}
+    monkeypatch.setattr("apps.stock_forecast.inference.StockForecaster.forecast", lambda *_: found)
+    done = command("stock-forecast", "check", "--run", stocks.run)
+    assert done.code == 2
+    assert "forecasts no finite price" in done.out

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from core.health import BROKEN, HEALTHY, UNFIT, examine, exit_code, show
+from core.health import BROKEN, HEALTHY, UNFIT, Opened, examine, exit_code, show
 
 TODAY = date(2026, 11, 27)
 
@@ -17,8 +17,7 @@ def look(
 ) -> dict:
     return examine(
         Path("run"),
-        lambda: answer,
-        lambda: ("the newest price", TODAY - timedelta(days=age)),
+        lambda: Opened(answer, lambda: ("the newest price", TODAY - timedelta(days=age))),
         max_seconds=max_seconds,
         max_age_days=max_age_days,
         today=TODAY,
@@ -49,7 +48,8 @@ def test_slow_and_stale_are_told_apart_from_broken() -> None:
 
     broken = look(refuse, max_age_days=2)
     assert exit_code(broken) == BROKEN
-    assert broken["checks"][-1] == {
+    assert [check["name"] for check in broken["checks"]] == ["intact", "answers", "fresh"]
+    assert broken["checks"][1] == {
         "name": "answers",
         "ok": False,
         "measured": None,
@@ -62,3 +62,32 @@ def test_slow_and_stale_are_told_apart_from_broken() -> None:
 def test_limits_that_make_no_sense_are_named(limits: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(limits))):
         look(**limits)
+
+
+def test_a_bug_while_answering_is_broken_and_not_pythons_exit_code_1(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    found = look(lambda number: [][number])
+    assert exit_code(found) == BROKEN
+    assert "IndexError: list index out of range" in show(found)
+    assert "Traceback" not in show(found)
+    assert caplog.records[-1].exc_info  # the log has where
+
+
+def test_what_fails_is_told_under_its_own_name() -> None:
+    def nowhere() -> tuple[str, date]:
+        raise OSError("Yahoo does not answer")
+
+    found = examine(
+        Path("run"), lambda: Opened(lambda _: None, nowhere), max_seconds=60, max_age_days=0
+    )
+    told = {check["name"]: check["ok"] for check in found["checks"]}
+    assert told == {"intact": True, "answers": True, "fresh": False}
+    assert exit_code(found) == BROKEN
+
+    def spoilt() -> Opened:
+        raise ValueError("model.safetensors: changed")
+
+    found = examine(Path("run"), spoilt, max_seconds=60, max_age_days=0)
+    assert [(check["name"], check["ok"]) for check in found["checks"]] == [("intact", False)]
+    assert exit_code(found) == BROKEN

@@ -1,7 +1,11 @@
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -34,6 +38,70 @@ def test_every_line_of_the_log_is_an_object(tmp_path: Path) -> None:
     assert lines[-1]["level"] == "error"
 
 
+BUG = """
+import sys, threading, warnings
+from types import ModuleType
+
+from core.cli import run
+
+def work() -> None:
+    '''Do what a bug does.'''
+    warnings.warn("odd\\nnumbers")
+    thread = threading.Thread(target=lambda: 1 / 0)
+    thread.start()
+    thread.join()
+    raise LookupError("a bug")
+
+sys.modules["bug"] = ModuleType("bug")
+sys.modules["bug"].work = work
+run("tool", "", {"work": ("bug:work", "")}, ["work"])
+"""
+
+
+def test_warnings_and_crashes_are_objects_too() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BUG],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "LOG_FORMAT": "json"},
+    )
+    assert done.returncode == 1
+    warned, in_thread, crashed = [json.loads(line) for line in done.stderr.splitlines()]
+    assert warned["level"] == "warning"
+    assert "odd\nnumbers" in warned["message"]
+    assert in_thread["message"] == "ZeroDivisionError: division by zero"
+    assert (crashed["level"], crashed["message"]) == ("critical", "LookupError: a bug")
+    assert crashed["error"].startswith("Traceback")
+
+
+@pytest.mark.parametrize("verb", ["demo", "serve"])
+def test_a_servers_lines_are_objects_too(chat, verb: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [str(BIN / "chatbot"), verb, "--run", str(chat.run), "--port", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "LOG_FORMAT": "json", "OMP_NUM_THREADS": "1"},
+    )
+    try:
+        for _ in range(600):
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port)) as client:
+                client.sendall(b"no HTTP\r\n\r\n")
+                client.recv(100)
+                break
+            time.sleep(0.1)
+    finally:
+        server.send_signal(signal.SIGINT)
+        _, told = server.communicate(timeout=60)
+    lines = [json.loads(line) for line in told.splitlines()]
+    assert {"chatbot " + verb} == {line["command"] for line in lines}
+    assert "Invalid HTTP request received." in [line["message"] for line in lines]
+
+
 def test_bars_are_drawn_for_people_by_the_first_process_alone(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -51,6 +119,10 @@ def test_an_unknown_format_is_named(monkeypatch: pytest.MonkeyPatch, command) ->
     monkeypatch.setenv("LOG_FORMAT", "xml")
     with pytest.raises(ValueError, match="LOG_FORMAT='xml'.*set text or json"):
         wants_json()
+    done = command("chatbot", "check")
+    assert done.code == 2
+    assert done.err.count("\n") == 1
+    assert done.err.startswith("chatbot: LOG_FORMAT='xml'")
 
 
 def test_last_words_are_text_or_json(
