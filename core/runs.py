@@ -318,11 +318,11 @@ def _read_manifest(path: Path, app: str) -> dict[str, Any]:
     is_whole = (
         isinstance(files, dict)
         and files.keys() >= _NEEDED
-        and all(name and "\0" not in name for name in files)
+        and all(map(_is_name, files))
         and isinstance(manifest.get("source_sha256"), str)
     )
     for name in files if isinstance(files, dict) else ():
-        if "\0" not in name and not _is_within(path, name):
+        if _is_name(name) and not _is_within(path, name):
             raise ValueError(f"{file}: the file name {name!r} leaves the run folder")
     if not is_whole:
         raise ValueError(f"{file}: not a run's manifest; restore it or train again")
@@ -330,6 +330,14 @@ def _read_manifest(path: Path, app: str) -> dict[str, Any]:
     if not isinstance(own, str) or _text_hash(text.replace(own, _BLANK)) != own:
         raise ValueError(f"{file}: changed since the run was written; restore or train again")
     return manifest
+
+
+def _is_name(name: str) -> bool:
+    """Whether a file may be called so: nothing else can be asked of the system."""
+    try:
+        return bool(name) and b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
 
 
 def _is_within(folder: Path, name: str) -> bool:
