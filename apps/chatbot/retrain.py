@@ -57,7 +57,7 @@ def retrain(
     run: Path | None = None,
     out: Path | None = None,
     columns: ColumnsConfig = ColumnsConfig(),
-    old_share: float = 0.75,
+    old_share: float = 0.5,
     new_tokens: int = 500,
     epochs: int = 4,
     learning_rate: float = 1e-3,
