@@ -29,6 +29,7 @@ NAME = "retraining"
 MOST_TIME = 0.25  # of the first training's
 LEAST_SCORE = 0.98  # of the score from scratch
 TEST, NEW = 0.05, 0.10  # shares of all dialogues, and of those that are no test
+FAR_SHARE = 0.9  # of old replies where the new ones lie far from them
 OTHER_DOMAIN = 600  # dialogues of the sample
 
 
@@ -108,7 +109,8 @@ def measure(given: argparse.Namespace, parts: dict[str, Path], seed: int) -> dic
     retrained = once(again, [*renew, "--data", parts["new"], "--out", again])
     sample = work / "sample.jsonl"
     write_sample(sample)
-    moved = once(other, [*renew, "--data", sample, "--out", other])
+    far = ["--data", sample, "--out", other, f"--old_share={FAR_SHARE}"]
+    moved = once(other, [*renew, *far])
     scores = {
         name: score(run, parts["test"])
         for name, run in (("first", first), ("retrained", again), ("scratch", scratch))
