@@ -275,7 +275,8 @@ def load_run(path: Path, app: str) -> Run:
         raise FileNotFoundError(f"{path}: no such run folder; run `train` first or give --run")
     if is_begun(path) and not (path / MANIFEST).exists():
         raise FileNotFoundError(
-            f"{path}: its training has not ended; the command that began it goes on with --resume"
+            f"{path}: not a run folder (it has no {MANIFEST}): a training that has not ended, with "
+            "which --resume goes on, or a comparison"
         )
     if not (path / MANIFEST).is_file():
         raise FileNotFoundError(
