@@ -5,6 +5,7 @@ import random
 import re
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -153,16 +154,12 @@ def stocks(tmp_path_factory):
 @pytest.fixture
 def command(capfd) -> Callable[..., SimpleNamespace]:
     """Call a console script in this process: `code`, `out`, `err`."""
-    from apps.chatbot.__main__ import VERBS as CHATBOT
-    from apps.gradient_lab.__main__ import VERBS as GRADIENT_LAB
-    from apps.stock_forecast.__main__ import VERBS as STOCK_FORECAST
-
-    verbs = {"chatbot": CHATBOT, "stock-forecast": STOCK_FORECAST, "gradient-lab": GRADIENT_LAB}
 
     def call_script(name: str, *words: object) -> SimpleNamespace:
+        verbs = import_module(f"apps.{name.replace('-', '_')}.__main__").VERBS
         capfd.readouterr()
         with pytest.raises(SystemExit) as ended:
-            run(name, "", verbs[name], [str(word) for word in words])
+            run(name, "", verbs, [str(word) for word in words])
         captured = capfd.readouterr()
         return SimpleNamespace(code=ended.value.code, out=captured.out, err=captured.err)
 

@@ -1,0 +1,205 @@
+"""`new-app NAME --from APP`: a case study of your own, begun as a copy of one that works.
+
+Text work alone: nothing of the apps is imported, and a copy is put in place when it is whole.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NoReturn
+
+from core.cli import guarded
+from core.files import write_text
+from core.new_names import KINDS, Kind, check_name, renamed
+from core.new_repository import write_repository
+from core.new_wiring import add_front_end, add_project_entries, add_texts, fixtures_of
+
+ROOT = Path(__file__).parents[1]
+TEXT_FILES = (".py", ".yaml", ".md", ".json", ".toml")
+ABOUT = """\
+Start an app of your own from a working one: its folder under apps/ and its tests are copied and
+renamed, with the embedded sample, so that train, compare, evaluate and demo work at once. Prints
+the five places to change, in order. With --out it becomes a repository of its own."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with errors of one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{message}; see `new-app --help`")
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Entry point of the console script `new-app`."""
+    guarded("new-app", lambda: _from_words(arguments))
+
+
+def _from_words(arguments: Sequence[str] | None) -> None:
+    parser = _Parser(
+        prog="new-app",
+        description=ABOUT,
+        epilog="example: new-app demand --from stock_forecast",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", metavar="NAME", help="package and command: lower-case letters, _")
+    parser.add_argument("--from", dest="source", required=True, help=" or ".join(KINDS))
+    parser.add_argument("--out", type=Path, help="write a repository of its own into this folder")
+    given = parser.parse_args(arguments)
+    print(new_app(given.name, given.source, given.out))
+
+
+def new_app(name: str, source: str, out: Path | None = None, root: Path = ROOT) -> str:
+    """Copy an app under a new name.
+
+    Args:
+        name: The new package under `apps/`.
+        source: A key of `KINDS`, with `_` or `-`.
+        out: An empty or new folder for a repository of its own; None for this repository.
+        root: The checkout that is copied from.
+
+    Returns:
+        What was made, what to try, and the five places to change.
+
+    Raises:
+        ValueError: A name that cannot be used, an unknown app, a folder that is in use, or a
+            source tree that is not whole.
+    """
+    kind = KINDS.get(source.replace("-", "_"))
+    if kind is None:
+        raise ValueError(f"--from {source}: no app to copy; choose one of {', '.join(KINDS)}")
+    for part in (f"apps/{kind.app}", f"tests/apps/{kind.app}", "pyproject.toml", "Makefile"):
+        if not (root / part).exists():
+            raise ValueError(f"{root} has no {part}; run new-app from a checkout of the repository")
+    check_name(name, root)
+    place = root if out is None else out
+    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"--out {out} is not empty; choose a new folder")
+    if out is None:
+        _copy_inside(root, kind, name)
+    else:
+        _copy_outside(root, out, kind, name)
+    return guide(place, kind, name)
+
+
+def copy_app(root: Path, target: Path, kind: Kind, name: str) -> None:
+    """Write the renamed app, its tests and their fixtures below a folder."""
+    for part in ("apps", "tests/apps"):
+        _copy_renamed(root / part / kind.app, target / part / name, kind, name)
+    tests = (root / "tests" / "conftest.py").read_text(encoding="utf-8")
+    text = renamed(fixtures_of(tests, kind.fixture), kind, name)
+    write_text(target / "tests" / "apps" / name / "conftest.py", text)
+    _tidy(target)
+
+
+def places(root: Path, kind: Kind, name: str) -> list[str]:
+    """The five things to change, each with the file and the line that it begins at.
+
+    Args:
+        root: Where the copy is.
+        kind: What it was copied from.
+        name: The copy's name.
+
+    Raises:
+        ValueError: A definition is no longer where this module looks for it.
+    """
+    lines = []
+    for number, (what, file, beginning) in enumerate(kind.places, start=1):
+        path, start = file.format(name=name), beginning.format(name=name)
+        text = (root / path).read_text(encoding="utf-8").splitlines()
+        found = next((n for n, line in enumerate(text, start=1) if line.startswith(start)), None)
+        if found is None:
+            raise ValueError(f"{path} has no line that begins with {start!r}; mend core/new_names")
+        lines.append(f"{number}. {path}:{found}  {what.format(name=name)}")
+    return lines
+
+
+def guide(root: Path, kind: Kind, name: str) -> str:
+    """What to do with a copy."""
+    script = name.replace("_", "-")
+    return "\n".join(
+        [
+            f"Made apps/{name} and tests/apps/{name} in {root}.",
+            "Try it on the sample:",
+            f"  python -m apps.{name} train --config apps/{name}/configs/small.yaml",
+            f"  python -m apps.{name} demo",
+            f"The command {script} is there after `pip install --no-deps -e .` or `make setup`.",
+            "Then change five things, in this order:",
+            *places(root, kind, name),
+        ]
+    )
+
+
+def _copy_renamed(source: Path, target: Path, kind: Kind, name: str) -> None:
+    """Copy a folder, with the names in its texts changed."""
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "runs"))
+    for path in target.rglob("*"):
+        if path.suffix in TEXT_FILES:
+            text = path.read_text(encoding="utf-8")
+            path.write_text(renamed(text, kind, name), encoding="utf-8")
+
+
+def _tidy(folder: Path) -> None:
+    """Wrap the lines and order the imports that the new name has changed, where ruff is there."""
+    if find_spec("ruff") is None:
+        return
+    rules = ["--config", str(ROOT / "pyproject.toml"), "--quiet", "--no-cache"]
+    for words in (["check", "--fix-only", "--select", "I"], ["format"]):
+        subprocess.run([sys.executable, "-m", "ruff", *words, *rules, folder], check=False)
+
+
+def _copy_inside(root: Path, kind: Kind, name: str) -> None:
+    """Add an app to this repository: build beside, rename, then tell the shared files."""
+    edits = {
+        root / "pyproject.toml": add_project_entries,
+        root / "core" / "ui" / "texts.yaml": add_texts,
+        root / "apps" / "home.py": add_front_end,
+    }
+    before = {path: path.read_text(encoding="utf-8") for path in edits}
+    after = {path: edit(before[path], kind, name) for path, edit in edits.items()}
+    made = [root / "apps" / name, root / "tests" / "apps" / name]
+    picture = root / "apps" / "pictures" / f"{name}.svg"
+    with tempfile.TemporaryDirectory(dir=root, prefix=".new-app-") as temporary:
+        copy_app(root, Path(temporary), kind, name)
+        try:
+            for path in made:
+                (Path(temporary) / path.relative_to(root)).rename(path)
+            shutil.copy(root / "apps" / "pictures" / f"{kind.section}.svg", picture)
+            for path, text in after.items():
+                write_text(path, text)
+            places(root, kind, name)
+        except BaseException:
+            for path in made:
+                shutil.rmtree(path, ignore_errors=True)
+            picture.unlink(missing_ok=True)
+            for path, text in before.items():
+                write_text(path, text)
+            raise
+
+
+def _copy_outside(root: Path, out: Path, kind: Kind, name: str) -> None:
+    """Make a repository of its own: build it beside, then rename it."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".new-app-") as temporary:
+        built = Path(temporary) / "built"
+        copy_app(root, built, kind, name)
+        write_repository(root, built, kind, name, "\n".join(places_after(root, built, kind, name)))
+        if out.exists():
+            out.rmdir()  # it is empty
+        built.rename(out)
+
+
+def places_after(root: Path, built: Path, kind: Kind, name: str) -> list[str]:
+    """The five places of a repository whose shared texts are written first."""
+    shutil.copytree(root / "core", built / "core", ignore=shutil.ignore_patterns("__pycache__"))
+    texts = built / "core" / "ui" / "texts.yaml"
+    write_text(texts, add_texts(texts.read_text(encoding="utf-8"), kind, name))
+    return places(built, kind, name)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""What `new-app` can copy, which names it takes, and how names change in a copy."""
+
+import keyword
+import re
+import sys
+import tomllib
+from dataclasses import dataclass
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+LONGEST = 20
+OUR_OWN = ("core", "data", "apps", "tests", "benchmarks", "docs", "deploy")
+VERBS = "train|evaluate|compare|retrain|rollback|export|reply|chat|serve|check|demo"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """An app that can be copied.
+
+    Attributes:
+        app: Its folder under `apps/`.
+        section: Its section of the page's texts.
+        fixture: The fixture of `tests/conftest.py` that trains it.
+        places: What to change: words, file, and how the line begins.
+    """
+
+    app: str
+    section: str
+    fixture: str
+    places: tuple[tuple[str, str, str], ...]
+
+
+_TEXTS = (
+    "the page's texts, and the sizes in apps/{name}/configs/",
+    "core/ui/texts.yaml",
+    "{name}:",
+)
+KINDS = {
+    "chatbot": Kind(
+        app="chatbot",
+        section="chatbot",
+        fixture="chat",
+        places=(
+            ("where the data come from (--data)", "apps/{name}/datamodule.py", "class ChatData"),
+            (
+                "what is masked before anything is learned (kinds: data/entities.py)",
+                "apps/{name}/inference.py",
+                "def masked_live",
+            ),
+            ("the baselines to beat", "apps/{name}/baselines.py", "WITHOUT_TRAINING"),
+            ("the metrics", "apps/{name}/scores.py", "def score_content"),
+            _TEXTS,
+        ),
+    ),
+    "stock_forecast": Kind(
+        app="stock_forecast",
+        section="stock",
+        fixture="stocks",
+        places=(
+            ("where the data come from (--data)", "apps/{name}/datamodule.py", "def read_table"),
+            (
+                "the target and its horizons (options: WindowConfig in data/windows.py)",
+                "apps/{name}/datamodule.py",
+                "class PriceDataModule",
+            ),
+            ("the baselines to beat", "apps/{name}/baselines.py", "BASELINES"),
+            ("the metrics", "apps/{name}/row_scores.py", "ROW_METRICS"),
+            _TEXTS,
+        ),
+    ),
+}
+
+
+def check_name(name: str, root: Path) -> None:
+    """Refuse a name that cannot be a package, a command and a section of the texts at once.
+
+    Args:
+        name: As it was given.
+        root: The checkout that the app is to stand in.
+
+    Raises:
+        ValueError: What is wrong with it, and which other would do.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or len(name) > LONGEST:
+        raise ValueError(
+            f"{name!r} is no name for an app; take up to {LONGEST} lower-case letters, digits and "
+            "single underscores, a letter first, such as demand or spare_parts"
+        )
+    reserved = {*keyword.kwlist, *keyword.softkwlist, *sys.stdlib_module_names, *OUR_OWN}
+    if name in reserved or name in packages_distributions():
+        raise ValueError(f"{name} is reserved: Python or a library has it; choose another name")
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    texts = (root / "core" / "ui" / "texts.yaml").read_text(encoding="utf-8")
+    taken = {
+        *(path.stem for path in (root / "apps").iterdir()),
+        *(path.stem for path in (root / "tests" / "apps").iterdir()),
+        *(script.replace("-", "_") for script in project["scripts"]),
+        *re.findall(r"^(\w+):", texts, re.MULTILINE),
+    }
+    if name in taken:
+        raise ValueError(f"{name} is taken in this repository; choose another name")
+
+
+def renamed(text: str, kind: Kind, name: str) -> str:
+    """The text of a copied file under the new name.
+
+    Args:
+        text: Code, a configuration or prose.
+        kind: What was copied.
+        name: The copy's name.
+    """
+    script = name.replace("_", "-")
+    camel = "".join(word.capitalize() for word in name.split("_"))
+    if kind.app == "chatbot":
+        changes = {
+            r"Chatbot": camel,
+            rf"chatbot(?= (?:{VERBS})\b)": script,
+            r'(?<=command\(")chatbot': script,
+            r"(?<=console script `)chatbot": script,
+            r"chatbot": name,
+        }
+    else:
+        changes = {
+            r"StockForecaster": f"{camel.removesuffix('Forecast')}Forecaster",
+            r'"cache" / "stock-forecast"': '"cache" / "stock" "-forecast"',  # data's, not the app's
+            r"stock-forecast": script,
+            r"stock_forecast": name,
+            r'(?<=["`])stock(?=["`.])': name,
+            r"\bstock forecaster": f"{name} forecaster",
+            r"\bStock forecaster": f"{camel} forecaster",
+        }
+    for pattern, word in changes.items():
+        text = re.sub(pattern, word, text)
+    return text

@@ -1,0 +1,125 @@
+"""A repository of its own around one copied app: `new-app NAME --from APP --out DIR`."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from core.files import write_text
+from core.new_names import Kind
+from core.new_wiring import without_fixtures
+
+AS_THEY_ARE = (".gitignore", "LICENSE", "requirements.lock", ".ci", "data", "apps/__init__.py")
+TESTS = ("test_app_contract.py", "test_architecture.py", "apps/conftest.py")
+MAKEFILE = """\
+demo: $(READY)
+	$(BIN)/python -m apps.{name} demo
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: check
+	$(BIN)/python -m pytest
+"""
+README = """\
+# {title}
+
+A recurrent network on Lightning, begun as a copy of `{app}`. Two commands do everything on a fresh
+machine:
+
+```bash
+make setup
+make test
+```
+
+Then, on the embedded sample:
+
+```bash
+.venv/bin/{script} train --config apps/{name}/configs/small.yaml
+make demo
+```
+
+Change five things, in this order:
+
+{places}
+
+`core/` and `data/` are shared parts, `apps/{name}/` is yours. `make test` leaves out the slow
+tests; `make test-all` runs them.
+"""
+
+
+def write_repository(root: Path, built: Path, kind: Kind, name: str, places: str) -> None:
+    """Write all that a repository needs beside the app, its tests and `core/`, and commit it.
+
+    Args:
+        root: The checkout that is copied from.
+        built: Where the repository is being built.
+        kind: What the app was copied from.
+        name: Its name.
+        places: The five places to change, a line each.
+    """
+    skipped = shutil.ignore_patterns("__pycache__")
+    for part in (*AS_THEY_ARE, *(f"tests/{test}" for test in TESTS)):
+        source, target = root / part, built / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=skipped)
+        else:
+            shutil.copy(source, target)
+    tests = (root / "tests" / "conftest.py").read_text(encoding="utf-8")
+    write_text(built / "tests" / "conftest.py", without_fixtures(tests, "chat", "stocks"))
+    project = (root / "pyproject.toml").read_text(encoding="utf-8")
+    write_text(built / "pyproject.toml", own_project(project, name))
+    makefile = (root / "Makefile").read_text(encoding="utf-8")
+    write_text(built / "Makefile", own_makefile(makefile, name))
+    words = {"title": name.replace("_", " ").capitalize(), "script": name.replace("_", "-")}
+    text = README.format(name=name, app=kind.app, places=places, **words)
+    write_text(built / "README.md", text)
+    commit(built, kind)
+
+
+def own_project(text: str, name: str) -> str:
+    """`pyproject.toml` of one app alone."""
+    script = name.replace("_", "-")
+    changes = {
+        r'^description = ".*"': f'description = "{name}: a recurrent network on Lightning"',
+        r"^\[project\.scripts\]\n(?:.+\n)+": (
+            f'[project.scripts]\n{script} = "apps.{name}.__main__:main"\n'
+        ),
+        r'^\[\[tool\.importlinter\.contracts\]\]\nname = "apps do not know.*\n(?:.+\n)+\n': "",
+        r'^    "apps\.home -> .*\n': "",
+    }
+    for pattern, new in changes.items():
+        text, count = re.subn(pattern, new, text, flags=re.MULTILINE)
+        if not count:
+            raise ValueError(f"pyproject.toml has nothing like {pattern!r}; mend new_repository")
+    return text
+
+
+def own_makefile(text: str, name: str) -> str:
+    """A Makefile with the same `setup`, and the rest for one app."""
+    head, found, _ = text.partition("run: $(READY)\n")
+    if not found:
+        raise ValueError("Makefile has no target run behind setup; mend core/new_repository.py")
+    head = re.sub(r"^#.*`make run`.*\n", "# `make setup`, then `make test`.\n", head)
+    phony = ".PHONY: setup demo check test test-all\n"
+    head = re.sub(r"^\.PHONY:.*\n", phony, head, flags=re.MULTILINE)
+    return head + MAKEFILE.format(name=name)
+
+
+def commit(folder: Path, kind: Kind) -> None:
+    """Make the first commit, where git is there."""
+    if shutil.which("git") is None:
+        return
+    who = ["-c", "user.name=new-app", "-c", "user.email=new-app@localhost"]
+    steps = (["init", "-q"], ["add", "-A"], ["commit", "-qm", f"Start from {kind.app}"])
+    for step in steps:
+        try:
+            subprocess.run(["git", *who, *step], cwd=folder, check=True, capture_output=True)
+        except subprocess.CalledProcessError as error:
+            raise OSError(f"git {step[0]} in {folder}: {error.stderr.decode().strip()}") from None
