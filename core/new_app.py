@@ -147,7 +147,8 @@ def _tidy(folder: Path) -> None:
     """Wrap the lines and order the imports that the new name has changed, where ruff is there."""
     if find_spec("ruff") is None:
         return
-    rules = ["--config", str(ROOT / "pyproject.toml"), "--quiet", "--no-cache"]
+    ours = 'lint.isort.known-first-party = ["apps", "core", "data", "tests"]'
+    rules = ["--config", str(ROOT / "pyproject.toml"), "--config", ours, "--quiet", "--no-cache"]
     for words in (["check", "--fix-only", "--select", "I"], ["format"]):
         subprocess.run([sys.executable, "-m", "ruff", *words, *rules, folder], check=False)
 

@@ -122,7 +122,6 @@ def renamed(text: str, kind: Kind, name: str) -> str:
     else:
         changes = {
             r"StockForecaster": f"{camel.removesuffix('Forecast')}Forecaster",
-            r'"cache" / "stock-forecast"': '"cache" / "stock" "-forecast"',  # data's, not the app's
             r"stock-forecast": script,
             r"stock_forecast": name,
             r'(?<=["`])stock(?=["`.])': name,
