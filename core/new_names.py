@@ -117,6 +117,7 @@ def renamed(text: str, kind: Kind, name: str) -> str:
             rf"chatbot(?= (?:{VERBS})\b)": script,
             r'(?<=command\(")chatbot': script,
             r"(?<=console script `)chatbot": script,
+            r"(?<=[a-z,] )chatbot(?=s?[ ,.;]|'s|$)": "bot",  # prose, whose lines must not grow
             r"chatbot": name,
         }
     else:
@@ -129,5 +130,5 @@ def renamed(text: str, kind: Kind, name: str) -> str:
             r"\bStock forecaster": f"{camel} forecaster",
         }
     for pattern, word in changes.items():
-        text = re.sub(pattern, word, text)
+        text = re.sub(pattern, word, text, flags=re.MULTILINE)
     return text

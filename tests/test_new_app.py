@@ -1,0 +1,164 @@
+"""`new-app`: a copy works at once, and what cannot be copied is refused before it is begun."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.new_app import main, new_app
+from core.new_names import KINDS, renamed
+
+ROOT = Path(__file__).parents[1]
+NAMES = {"chatbot": "spare_parts", "stock_forecast": "demand"}
+SKIPPED = shutil.ignore_patterns(
+    ".git", ".venv", "runs", "__pycache__", "benchmarks", "deploy", "*_cache", "*.egg-info"
+)
+OLD_WORDS = {
+    "chatbot": r"chatbot",
+    "stock_forecast": r"stock.?forecast|StockForecaster|\"stock[\".]",
+}
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A clone of the working tree with a copy of either app."""
+    root = tmp_path_factory.mktemp("clone") / "suite"
+    shutil.copytree(ROOT, root, ignore=SKIPPED)
+    told = {app: new_app(name, app, root=root) for app, name in NAMES.items()}
+    return root, told
+
+
+def python(root, *words):
+    """Run Python in a checkout, as its own user would."""
+    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", *map(str, words)]
+    return subprocess.run(
+        command, cwd=root, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def tree(root):
+    return sorted(path for path in root.rglob("*") if "__pycache__" not in path.parts)
+
+
+@pytest.mark.parametrize("app", KINDS)
+def test_no_word_of_the_old_app_is_left(checkout, app):
+    root, _ = checkout
+    for folder in ("apps", "tests/apps"):
+        for path in (root / folder / NAMES[app]).rglob("*"):
+            if path.suffix in (".py", ".yaml", ".md"):
+                assert not re.search(OLD_WORDS[app], path.read_text(), re.IGNORECASE), path
+
+
+@pytest.mark.parametrize("app", KINDS)
+def test_the_five_lines_are_where_the_definitions_begin(checkout, app):
+    root, told = checkout
+    found = re.findall(r"^(\d)\. (\S+):(\d+)  ", told[app], re.MULTILINE)
+    assert [number for number, _, _ in found] == list("12345")
+    for (_, file, line), (_, _, start) in zip(found, KINDS[app].places, strict=True):
+        text = (root / file).read_text().splitlines()[int(line) - 1]
+        assert text.startswith(start.format(name=NAMES[app]))
+
+
+def test_a_place_that_is_gone_is_refused_and_nothing_is_left(tmp_path):
+    root = tmp_path / "suite"
+    shutil.copytree(ROOT, root, ignore=SKIPPED)
+    scores = root / "apps" / "chatbot" / "scores.py"
+    scores.write_text(scores.read_text().replace("def score_content", "def content_scores"))
+    before = {path: path.read_bytes() for path in tree(root) if path.is_file()}
+    with pytest.raises(ValueError, match=r"scores\.py has no line that begins with"):
+        new_app("helpdesk", "chatbot", root=root)
+    assert {path: path.read_bytes() for path in tree(root) if path.is_file()} == before
+    assert not (root / "apps" / "helpdesk").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["chatbot", "--from", "chatbot"], "taken"),
+        (["home", "--from", "chatbot"], "taken"),
+        (["stock", "--from", "chatbot"], "taken"),
+        (["class", "--from", "chatbot"], "reserved"),
+        (["match", "--from", "chatbot"], "reserved"),
+        (["json", "--from", "chatbot"], "reserved"),
+        (["core", "--from", "chatbot"], "reserved"),
+        (["torch", "--from", "chatbot"], "reserved"),
+        (["my-app", "--from", "chatbot"], "no name for an app"),
+        (["Demand", "--from", "chatbot"], "no name for an app"),
+        (["_demand", "--from", "chatbot"], "no name for an app"),
+        (["demand2", "--from", "gradient_lab"], "choose one of chatbot, stock_forecast"),
+        (["demand2"], "--from"),
+        (["demand2", "--from", "chatbot", "--out", str(ROOT / "docs")], "not empty"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(words, message, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    told = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert message in told
+    assert told.count("\n") == 1
+
+
+def test_a_folder_without_the_source_tree_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="from a checkout"):
+        new_app("demand2", "chatbot", root=tmp_path)
+
+
+def test_commands_are_hyphenated_and_folders_are_not():
+    text = renamed(
+        'command("chatbot", "reply") runs/chatbot `chatbot train`', KINDS["chatbot"], "a_b"
+    )
+    assert text == 'command("a-b", "reply") runs/a_b `a-b train`'
+
+
+def test_nothing_heavy_is_imported():
+    code = "import sys, core.new_app; print({'torch', 'apps'} & set(sys.modules))"
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert told.stdout.strip() == "set()"
+
+
+@pytest.mark.slow
+def test_the_house_rules_hold_with_the_copies(checkout):
+    root, _ = checkout
+    assert (
+        python(root, "ruff", "check", "--no-cache", "apps", "tests").stdout.strip()
+        == "All checks passed!"
+    )
+    assert python(root, "ruff", "format", "--no-cache", "--check", "apps").returncode == 0
+    tests = [
+        "tests/test_app_contract.py",
+        "tests/test_architecture.py",
+        "tests/core/ui/test_texts.py",
+    ]
+    result = python(root, "pytest", *tests, "tests/apps/test_home.py")
+    assert result.returncode == 0, result.stdout[-2000:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("app", KINDS)
+def test_a_copy_trains_and_evaluates_on_its_sample(checkout, app):
+    root, _ = checkout
+    name = NAMES[app]
+    words = ["--model.hidden_size=8", "--trainer.max_epochs=1", "--trainer.progress=false"]
+    config = f"apps/{name}/configs/small.yaml"
+    result = python(root, f"apps.{name}", "train", "--config", config, "--run", "runs/a", *words)
+    assert result.returncode == 0, result.stderr[-1000:]
+    result = python(root, f"apps.{name}", "evaluate", "--run", "runs/a")
+    assert result.returncode == 0, result.stderr[-1000:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("app", KINDS)
+def test_a_repository_of_its_own_keeps_the_contract(tmp_path, app):
+    out = tmp_path / "own"
+    new_app(NAMES[app], app, out)
+    assert [path.name for path in (out / "apps").glob("*/__main__.py")]
+    result = python(out, "pytest", "tests/test_app_contract.py", "tests/test_architecture.py")
+    assert result.returncode == 0, result.stdout[-2000:]
