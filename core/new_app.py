@@ -16,7 +16,7 @@ from typing import NoReturn
 from core.cli import guarded
 from core.files import write_text
 from core.new_names import KINDS, Kind, check_name, renamed
-from core.new_repository import write_repository
+from core.new_repository import commit, write_repository
 from core.new_wiring import add_front_end, add_project_entries, add_texts, fixtures_of
 
 ROOT = Path(__file__).parents[1]
@@ -144,12 +144,12 @@ def _copy_renamed(source: Path, target: Path, kind: Kind, name: str) -> None:
 
 
 def _tidy(folder: Path) -> None:
-    """Wrap the lines and order the imports that the new name has changed, where ruff is there."""
+    """Wrap lines and order imports where the new name has changed them, if ruff is there."""
     if find_spec("ruff") is None:
         return
     ours = 'lint.isort.known-first-party = ["apps", "core", "data", "tests"]'
     rules = ["--config", str(ROOT / "pyproject.toml"), "--config", ours, "--quiet", "--no-cache"]
-    for words in (["check", "--fix-only", "--select", "I"], ["format"]):
+    for words in (["check", "--fix-only", "--select", "I,F401"], ["format"]):
         subprocess.run([sys.executable, "-m", "ruff", *words, *rules, folder], check=False)
 
 
@@ -189,6 +189,8 @@ def _copy_outside(root: Path, out: Path, kind: Kind, name: str) -> None:
         built = Path(temporary) / "built"
         copy_app(root, built, kind, name)
         write_repository(root, built, kind, name, "\n".join(places_after(root, built, kind, name)))
+        _tidy(built)
+        commit(built, kind)
         if out.exists():
             out.rmdir()  # it is empty
         built.rename(out)

@@ -54,7 +54,7 @@ tests; `make test-all` runs them.
 
 
 def write_repository(root: Path, built: Path, kind: Kind, name: str, places: str) -> None:
-    """Write all that a repository needs beside the app, its tests and `core/`, and commit it.
+    """Write all that a repository needs beside the app, its tests and `core/`.
 
     Args:
         root: The checkout that is copied from.
@@ -80,7 +80,6 @@ def write_repository(root: Path, built: Path, kind: Kind, name: str, places: str
     words = {"title": name.replace("_", " ").capitalize(), "script": name.replace("_", "-")}
     text = README.format(name=name, app=kind.app, places=places, **words)
     write_text(built / "README.md", text)
-    commit(built, kind)
 
 
 def own_project(text: str, name: str) -> str:

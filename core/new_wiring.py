@@ -42,9 +42,8 @@ def add_texts(text: str, kind: Kind, name: str) -> str:
     own = renamed(_without_comments_at_the_end(section[0]), kind, name)
     own = re.sub(rf"^{kind.section}:.*", f"{name}:", own)
     words = name.replace("_", " ").capitalize()
-    own = re.sub(
-        r'(  title:\n    en: )".*"(\n    ko: )".*"', rf'\1"{words}"\2"{words}"', own, count=1
-    )
+    title = r'\A(.*\n  title:\n    en: ")(.*\n    ko: ")'
+    own = re.sub(title, rf"\g<1>{words}: \g<2>{words}: ", own)
     own_card = renamed(card[0], kind, name).replace(f"  {kind.section}:", f"  {name}:", 1)
     text = text[: card.end()] + own_card + text[card.end() :]
     return f"{text.rstrip()}\n\n{own}"

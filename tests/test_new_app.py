@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.new_app import main, new_app
+from core.new_app import guide, main, new_app
 from core.new_names import KINDS, renamed
 
 ROOT = Path(__file__).parents[1]
@@ -28,8 +28,9 @@ def checkout(tmp_path_factory):
     """A clone of the working tree with a copy of either app."""
     root = tmp_path_factory.mktemp("clone") / "suite"
     shutil.copytree(ROOT, root, ignore=SKIPPED)
-    told = {app: new_app(name, app, root=root) for app, name in NAMES.items()}
-    return root, told
+    for app, name in NAMES.items():
+        new_app(name, app, root=root)
+    return root, {app: guide(root, KINDS[app], name) for app, name in NAMES.items()}
 
 
 def python(root, *words):
