@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from core.cli import guarded
 from core.files import write_text
-from core.new_names import KINDS, Kind, check_name, renamed
+from core.new_names import KINDS, Kind, check_name, renamed, wrapped
 from core.new_repository import commit, write_repository
 from core.new_wiring import add_front_end, add_project_entries, add_texts, fixtures_of
 
@@ -151,6 +151,9 @@ def _tidy(folder: Path) -> None:
     rules = ["--config", str(ROOT / "pyproject.toml"), "--config", ours, "--quiet", "--no-cache"]
     for words in (["check", "--fix-only", "--select", "I,F401"], ["format"]):
         subprocess.run([sys.executable, "-m", "ruff", *words, *rules, folder], check=False)
+    for path in folder.glob("apps/*/**/*.py"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        path.write_text("".join(f"{wrapped(line)}\n" for line in lines), encoding="utf-8")
 
 
 def _copy_inside(root: Path, kind: Kind, name: str) -> None:

@@ -123,7 +123,8 @@ def renamed(text: str, kind: Kind, name: str) -> str:
     else:
         changes = {
             r"StockForecaster": f"{camel.removesuffix('Forecast')}Forecaster",
-            r"stock-forecast": script,
+            # The cache of downloads is data's, and shared.
+            r"(?<!CACHE_HOME/)(?<!\.cache/)stock-forecast": script,
             r"stock_forecast": name,
             r'(?<=["`])stock(?=["`.])': name,
             r"\bstock forecaster": f"{name} forecaster",
@@ -132,3 +133,20 @@ def renamed(text: str, kind: Kind, name: str) -> str:
     for pattern, word in changes.items():
         text = re.sub(pattern, word, text, flags=re.MULTILINE)
     return text
+
+
+def wrapped(line: str, width: int = 100) -> str:
+    """A line of prose or of a text in quotes, broken in two where it has grown too long.
+
+    Args:
+        line: As ruff leaves it, that is without code that could be broken.
+        width: Most characters.
+    """
+    if len(line) <= width:
+        return line
+    indent = line[: len(line) - len(line.lstrip())]
+    cut = line.rfind(" ", 0, width - 2) + 1
+    if quoted := re.match(r'\s*(f?")(?!"")', line):
+        return f'{line[:cut]}"\n{indent}{quoted[1]}{line[cut:]}'
+    deeper = "    " if re.match(r"\s*\w+: ", line) else ""
+    return f"{line[:cut].rstrip()}\n{indent}{deeper}{line[cut:]}"

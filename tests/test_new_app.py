@@ -19,7 +19,7 @@ SKIPPED = shutil.ignore_patterns(
 )
 OLD_WORDS = {
     "chatbot": r"chatbot",
-    "stock_forecast": r"stock.?forecast|StockForecaster|\"stock[\".]",
+    "stock_forecast": r"(?<!cache/)(?<!CACHE_HOME/)stock.?forecast|StockForecaster|\"stock[\".]",
 }
 
 
