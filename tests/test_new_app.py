@@ -149,9 +149,11 @@ def test_a_copy_trains_and_evaluates_on_its_sample(checkout, app):
     name = NAMES[app]
     words = ["--model.hidden_size=8", "--trainer.max_epochs=1", "--trainer.progress=false"]
     config = f"apps/{name}/configs/small.yaml"
-    result = python(root, f"apps.{name}", "train", "--config", config, "--run", "runs/a", *words)
+    result = python(
+        root, f"apps.{name}", "train", "--config", config, "--run", f"runs/{name}/a", *words
+    )
     assert result.returncode == 0, result.stderr[-1000:]
-    result = python(root, f"apps.{name}", "evaluate", "--run", "runs/a")
+    result = python(root, f"apps.{name}", "evaluate", "--run", f"runs/{name}/a")
     assert result.returncode == 0, result.stderr[-1000:]
 
 
