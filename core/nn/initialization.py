@@ -1,6 +1,6 @@
 """Starting weights, chosen on purpose: the default start makes gated cells forget too."""
 
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,7 @@ def make_cell(name: CellName, input_size: int, hidden_size: int) -> Cell:
             return GRU(input_size, hidden_size)
         case _:
             recent = {"mingru": MinGRU, "minlstm": MinLSTM, "lru": LRU, "slstm": SLSTM}
-            return recent[name](input_size, hidden_size)
+            return cast(Cell, recent[name](input_size, hidden_size))
 
 
 def effective_start(cell: CellName, start: Start) -> Start:
