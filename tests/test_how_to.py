@@ -97,6 +97,7 @@ ADD_CELL = [
         '        "rnn": ["candidate"],\n',
         '        "rnn": ["candidate"],\n        "ugrnn": ["update", "candidate"],\n',
     ),
+    ("tests/core/test_watching.py", '("lru", "slstm")', '("lru", "slstm", "ugrnn")'),
 ]
 ATTENTION = '''class CosineAttention(GeneralAttention):
     """The cosine of query and key, sharpened, Graves et al. 2014 (arXiv:1410.5401), eq. 5 and 6."""
@@ -154,6 +155,7 @@ def copy_with(edits: list[tuple[str, str, str]], folder: Path) -> None:
                 "nn/test_recurrent.py",
                 "nn/test_seq2seq.py",
                 "test_diagnostics_of_cells.py",
+                "test_watching.py",
             ),
         ),
         (
