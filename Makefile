@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: setup run demo test check bench
+.PHONY: setup run demo test check coverage bench
 
 setup: $(READY)
 
@@ -35,6 +35,9 @@ check: $(READY)
 test: check
 	tests/browser/install.sh
 	$(BIN)/python -m pytest
+
+coverage: $(READY)
+	$(BIN)/python -m pytest --cov --cov-report=term-missing
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.fuzz

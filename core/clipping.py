@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -87,7 +88,7 @@ def unit_norms(weights: Tensor) -> Tensor:
         (N, 1, ...), for a vector (1,).
     """
     own = tuple(range(1, weights.ndim)) if weights.ndim > 1 else None
-    return torch.linalg.vector_norm(weights, dim=own, keepdim=True)
+    return cast(Tensor, torch.linalg.vector_norm(weights, dim=own, keepdim=True))
 
 
 def suggest_clip_value(norms: Sequence[float]) -> float:

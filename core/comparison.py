@@ -100,7 +100,7 @@ def choose(available: Sequence[Name], wanted: str, what: str = "candidates") -> 
             f"{what}={wanted!r}: {', '.join(unknown) or 'none'} is unknown; choose from "
             f"{', '.join(available)}"
         )
-    return [available[available.index(word)] for word in words]  # type: ignore[arg-type]
+    return [available[available.index(word)] for word in words]
 
 
 def numbers(words: str, what: str) -> list[int]:

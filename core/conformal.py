@@ -8,6 +8,8 @@ factor is shrunk towards 1: returns over h days overlap, so that the window hold
 independent ones than days.
 """
 
+from typing import cast
+
 import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
@@ -38,7 +40,8 @@ def misses(
         quantiles[..., int(np.argmin(np.abs(np.asarray(levels) - level)))]
         for level in (tail, 0.5, 1 - tail)
     )
-    return np.maximum((middle - target) / (middle - low), (target - middle) / (high - middle))
+    below, above = (middle - target) / (middle - low), (target - middle) / (high - middle)
+    return cast(np.ndarray, np.maximum(below, above))
 
 
 def width_factors(
@@ -85,4 +88,4 @@ def widen(
 ) -> Float[np.ndarray, "N P Q"]:
     """Quantiles at `factors` times their distance from the median, which stays."""
     middle = quantiles[..., [levels.index(0.5)]]
-    return middle + (quantiles - middle) * factors[..., None]
+    return cast(np.ndarray, middle + (quantiles - middle) * factors[..., None])

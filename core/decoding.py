@@ -85,7 +85,8 @@ class Hypothesis:
 
     def score(self, length_penalty: float) -> float:
         """The log-probability over the length penalty; the search's order."""
-        return self.log_probability / ((5 + len(self.tokens) + 1) / 6) ** length_penalty
+        penalty: float = ((5 + len(self.tokens) + 1) / 6) ** length_penalty
+        return self.log_probability / penalty
 
 
 def repeating_tokens(tokens: Sequence[int], size: int) -> set[int]:

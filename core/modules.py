@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pytorch_lightning as pl
 import torch
@@ -226,7 +226,7 @@ class SequenceModule(TaskModule):
         """Share right where there is one class a row, else the loss."""
         if self.loss == "mse" or batch.target.ndim > 1:
             return self._loss(batch)
-        return (self.model(batch.inputs).argmax(-1) == batch.target).float().mean()
+        return cast(Tensor, (self.model(batch.inputs).argmax(-1) == batch.target).float().mean())
 
     def _loss(self, batch: SequenceBatch, label_smoothing: float = 0.0) -> Tensor:
         answers = self.model(batch.inputs)

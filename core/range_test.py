@@ -160,7 +160,7 @@ def _record_losses(module: TaskModule) -> list[float]:
     training_step: Any = module.training_step
 
     def recorded(batch: Any, batch_idx: int) -> Tensor:  # Lightning looks for these names
-        loss = training_step(batch, batch_idx)
+        loss: Tensor = training_step(batch, batch_idx)
         losses.append(float(loss.detach()))
         return loss
 

@@ -1,8 +1,9 @@
 """The tables of the embedded support corpus: what customers of a small online shop ask.
 
 At least ten opening phrasings an intent: the last two are the test part's, the one before them is
-the validation part's, the others are the training part's. `{product}` and `{detail}` are filled in; what the agent
-answers depends on the intent, on the product and on the detail.
+the validation part's, the others are the training part's. `{product}` and `{detail}` are filled in;
+what the agent answers depends on the intent, on the product and on the detail. The file is long
+because it is a table of sentences, read from top to bottom.
 """
 
 from typing import NamedTuple

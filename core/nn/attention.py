@@ -6,7 +6,7 @@ neither a context nor a gradient.
 """
 
 import math
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -29,7 +29,7 @@ class Attention(nn.Module):
         self, memory: Float[Tensor, "B S M"], valid_mask: Bool[Tensor, "B S"]
     ) -> Float[Tensor, "B S A"]:
         """Keys of a memory; compute them once per source."""
-        return self.key(clear_padding(memory, valid_mask))
+        return cast(Tensor, self.key(clear_padding(memory, valid_mask)))
 
     def score(
         self, query: Float[Tensor, "B T Q"], keys: Float[Tensor, "B S A"]
@@ -131,7 +131,7 @@ class AdditiveAttention(Attention):
     ) -> Float[Tensor, "B T S"]:
         """The energies; U is in the keys."""
         joint = self.query(query).unsqueeze(2) + keys.unsqueeze(1)  # (B, T, S, A)
-        return self.energy(torch.tanh(joint)).squeeze(-1)
+        return cast(Tensor, self.energy(torch.tanh(joint)).squeeze(-1))
 
 
 class ConcatAttention(AdditiveAttention):

@@ -61,7 +61,8 @@ def linear_recurrence(
         drive: What each step adds.
         start: The state before the first step.
     """
-    return cast(Tensor, _LinearRecurrence.apply(decay, drive, start))
+    run: Any = _LinearRecurrence.apply  # torch gives it no type
+    return cast(Tensor, run(decay, drive, start))
 
 
 class _ElementwiseCell(nn.Module):
@@ -90,7 +91,7 @@ class _ElementwiseCell(nn.Module):
         """
         projected = self.projection(x)
         exact = projected.to(torch.promote_types(projected.dtype, torch.float32))
-        return exact.chunk(self.num_gates + 1, dim=-1)
+        return cast(tuple[Tensor, ...], exact.chunk(self.num_gates + 1, dim=-1))
 
     def zero_state(self, batch_size: int, like: Tensor) -> LayerState:
         """The state before the first step."""

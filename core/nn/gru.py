@@ -1,7 +1,7 @@
 """The GRU with a backward pass through time of its own: torch's weights, less work on a CPU."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -62,7 +62,8 @@ def run_gru(
     if not (is_plain and torch.is_grad_enabled()):
         outputs, last = torch.gru(x, start, list(weights), True, 1, 0.0, train, False, True)
         return outputs, last
-    states = cast(Tensor, _ThroughTime.apply(x.transpose(0, 1), start[0], *weights))
+    run: Any = _ThroughTime.apply  # torch gives it no type
+    states: Tensor = run(x.transpose(0, 1), start[0], *weights)
     return states.transpose(0, 1), states[-1:]
 
 

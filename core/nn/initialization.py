@@ -12,7 +12,14 @@ CellName = Literal["rnn", "irnn", "lstm", "gru", "mingru", "minlstm", "lru", "sl
 Start = Literal["default", "orthogonal", "forget", "chrono", "identity"]
 CELLS: tuple[CellName, ...] = get_args(CellName)
 STARTS: tuple[Start, ...] = get_args(Start)
-Cell = nn.RNNBase | MinGRU | MinLSTM | LRU | SLSTM
+RecentCell = MinGRU | MinLSTM | LRU | SLSTM
+Cell = nn.RNNBase | RecentCell
+RECENT: dict[CellName, type[RecentCell]] = {
+    "mingru": MinGRU,
+    "minlstm": MinLSTM,
+    "lru": LRU,
+    "slstm": SLSTM,
+}
 
 
 def make_cell(name: CellName, input_size: int, hidden_size: int) -> Cell:
@@ -26,8 +33,7 @@ def make_cell(name: CellName, input_size: int, hidden_size: int) -> Cell:
         case "gru":
             return GRU(input_size, hidden_size)
         case _:
-            recent = {"mingru": MinGRU, "minlstm": MinLSTM, "lru": LRU, "slstm": SLSTM}
-            return recent[name](input_size, hidden_size)
+            return RECENT[name](input_size, hidden_size)
 
 
 def effective_start(cell: CellName, start: Start) -> Start:
@@ -93,8 +99,7 @@ def cell_name(cell: Cell) -> CellName:
     if isinstance(cell, nn.RNNBase):
         modes: dict[str, CellName] = {"RNN_TANH": "rnn", "RNN_RELU": "irnn", "LSTM": "lstm"}
         return modes.get(cell.mode, "gru")
-    names: dict[type, CellName] = {MinGRU: "mingru", MinLSTM: "minlstm", LRU: "lru"}
-    return names.get(type(cell), "slstm")
+    return next(name for name, kind in RECENT.items() if kind is type(cell))
 
 
 def _set_memory(cell: Cell, start: Start, longest_lag: int) -> None:

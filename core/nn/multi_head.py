@@ -1,6 +1,7 @@
 """Multi-head attention, written out, with keys and values that a decoder keeps between steps."""
 
 import math
+from typing import cast
 
 import torch
 from jaxtyping import Bool, Float
@@ -115,4 +116,4 @@ class MultiHeadAttention(nn.Module):
         return self.output(context), weights.mean(dim=1)
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (B, N, T, A)
+        return cast(Tensor, x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2))  # (B, N, T, A)

@@ -232,7 +232,7 @@ class RecurrentStack(nn.Module):
             return outputs
         norm = self.norms[number]
         outputs = norm(outputs, valid_mask) if isinstance(norm, MaskedBatchNorm) else norm(outputs)
-        return self.dropout(outputs)
+        return cast(Tensor, self.dropout(outputs))
 
     def _run(
         self, cell: Cell, x: Tensor, before: LayerState | None = None
@@ -248,7 +248,7 @@ class RecurrentStack(nn.Module):
             outputs, states = run_steps(cell, x, before, weights, self.config.zoneout)
             return outputs, states[-1]
         if not isinstance(cell, nn.RNNBase):
-            return cell(x, before)
+            return cast(tuple[Tensor, LayerState], cell(x, before))
         if weights is not None:
             return run_with_weights(cell, x, weights, before)
         initial = None

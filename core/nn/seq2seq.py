@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -109,7 +109,7 @@ class EncoderDecoder(nn.Module):
         The output layer shares the embedding and wants it small, to begin with even scores; layers
         that read it so small learn several times slower.
         """
-        return self.embedding(tokens) * math.sqrt(self.config.embedding_size)
+        return cast(Tensor, self.embedding(tokens) * math.sqrt(self.config.embedding_size))
 
     def encode(
         self, source: Int[Tensor, "B S"], lengths: Int[Tensor, " B"]

@@ -1,6 +1,6 @@
 """A recurrent stack with a linear answer: from the last step, from every step, or by attention."""
 
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Float
@@ -41,11 +41,11 @@ class SequenceModel(nn.Module):
         """Answers: (B, T, N) at every step, else (B, N)."""
         outputs = self.encoder(inputs)  # (B, T, DH)
         if self.reading == "every":
-            return self.head(outputs)
+            return cast(Tensor, self.head(outputs))
         last = self.encoder.last_state(outputs)  # (B, DH)
         if self.attention is None:
-            return self.head(last)
+            return cast(Tensor, self.head(last))
         valid_mask = torch.ones(outputs.shape[:2], dtype=torch.bool, device=outputs.device)
         keys = self.attention.project(outputs, valid_mask)
         context, _ = self.attention(last.unsqueeze(1), keys, outputs, valid_mask)
-        return self.head(torch.cat([last, context.squeeze(1)], dim=-1))
+        return cast(Tensor, self.head(torch.cat([last, context.squeeze(1)], dim=-1)))

@@ -50,9 +50,9 @@ class TransformerEncoder(nn.Module):
         """
         _check_lengths(x, lengths)
         if lengths is None:
-            return self.layers(self.input(x), None)
+            return cast(Tensor, self.layers(self.input(x), None))
         valid_mask = real_positions(lengths, x.size(1))
-        return self.layers(self.input(clear_padding(x, valid_mask)), valid_mask)
+        return cast(Tensor, self.layers(self.input(clear_padding(x, valid_mask)), valid_mask))
 
     def last_state(
         self, outputs: Float[Tensor, "B T E"], lengths: Int[Tensor, " B"] | None = None

@@ -6,6 +6,7 @@ trains without a long warm-up (Xiong et al. 2020, arXiv:2002.04745).
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from jaxtyping import Bool, Float
@@ -80,7 +81,7 @@ class EncoderLayer(nn.Module):
         keys, values = self.self_attention.project(query)
         context, _ = self.self_attention(query, keys, values, valid_mask, self.is_causal)
         x = x + self.dropout(context)
-        return x + self.dropout(self.feedforward(self.feedforward_norm(x)))
+        return cast(Tensor, x + self.dropout(self.feedforward(self.feedforward_norm(x))))
 
 
 class DecoderLayer(nn.Module):
@@ -139,4 +140,4 @@ class EncoderLayers(nn.Module):
         x = self.dropout(x + sinusoidal_positions(0, x.size(1), x.size(2), x))
         for layer in self.layers:
             x = layer(x, valid_mask)
-        return self.norm(x)
+        return cast(Tensor, self.norm(x))

@@ -3,7 +3,7 @@
 import re
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import streamlit as st
 import yaml
@@ -31,7 +31,7 @@ def language() -> Language:
     if chosen in LANGUAGES:
         st.session_state["language"] = chosen  # the address of the next page does not have it
     if (chosen := st.session_state.get("language")) in LANGUAGES:
-        return chosen
+        return cast(Language, chosen)
     return "ko" if (st.context.locale or "").lower().startswith("ko") else "en"
 
 

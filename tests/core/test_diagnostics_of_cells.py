@@ -50,7 +50,7 @@ def test_the_spectral_radius_is_numpys(name: Any) -> None:
         modulus = np.exp(-np.exp(cell.log_decay.detach().numpy()))
         assert found == {"diagonal": pytest.approx(modulus.max(), rel=1e-5)}
         return
-    matrix = cell.recurrent if name == "slstm" else cell.weight_hh_l0
+    matrix = cell.weight_hh_l0 if isinstance(cell, nn.RNNBase) else cell.recurrent
     blocks = matrix.detach().numpy().reshape(-1, 5, 5)
     gates = {
         "rnn": ["candidate"],

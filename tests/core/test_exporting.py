@@ -10,6 +10,7 @@ from core.exporting import (
     largest_difference,
     quantize,
 )
+from core.nn.attention import ATTENTION_KINDS
 from core.nn.recurrent import StackState
 from core.nn.seq2seq import EncoderDecoder, Seq2Seq, Seq2SeqConfig
 from core.nn.transformer import make_seq2seq
@@ -69,12 +70,8 @@ def test_the_engine_gives_what_torch_gives_at_every_length(exported, length):
         {"cell": "irnn", "num_layers": 2, "residual": True},
         {"cell": "gru", "num_layers": 2, "norm": "layer"},
         {"cell": "lstm", "num_layers": 2, "norm": "batch", "dropout": 0.5},
-        {"attention": "additive"},
-        {"attention": "concat"},
+        *({"attention": kind} for kind in ATTENTION_KINDS if kind not in ("dot", "general")),
         {"attention": "dot", "bidirectional": False},
-        {"attention": "local_monotonic", "attention_window": 2},
-        {"attention": "local_predictive", "attention_window": 2},
-        {"attention": "none"},
     ],
     ids=str,
 )

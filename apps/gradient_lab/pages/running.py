@@ -87,7 +87,7 @@ def _told(words: Sequence[str]) -> dict[str, Any] | None:
     """What the training of these arguments has written so far."""
     out = next((word.removeprefix("--out=") for word in words if word.startswith("--out=")), "")
     try:
-        return json.loads(Path(out).read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+        return json.loads(Path(out).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.nn.attention import Attention, make_attention
+from core.nn.attention import ATTENTION_KINDS, Attention, make_attention
 from core.nn.masking import masked_softmax
 
-KINDS = ("additive", "concat", "dot", "general", "local_monotonic", "local_predictive")
+KINDS = tuple(kind for kind in ATTENTION_KINDS if kind != "none")
 WINDOW = 2
 LENGTHS = (7, 3, 1)
 FIRST_STEPS = (0, 2, 20)  # of the decoder; the last row is far past its source's end

@@ -5,12 +5,13 @@ import torch
 
 from core.batch import Seq2SeqBatch
 from core.decoding import DecodingConfig, beam_search
+from core.nn.attention import ATTENTION_KINDS
 from core.nn.initialization import CELLS
 from core.nn.recurrent import RecurrentConfig
 from core.nn.seq2seq import Seq2Seq, Seq2SeqConfig, decoder_config
 
 SMALL = Seq2SeqConfig(hidden_size=8, embedding_size=6, num_layers=2, attention_window=1)
-ATTENTIONS = ("additive", "concat", "general", "local_monotonic", "local_predictive", "none")
+ATTENTIONS = tuple(kind for kind in ATTENTION_KINDS if kind != "dot")
 KINDS = [
     *({"cell": cell, "attention": kind} for cell in CELLS for kind in ("general", "none")),
     *({"attention": kind} for kind in ATTENTIONS),
