@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: setup run demo test check bench
+.PHONY: setup run demo test check docs bench
 
 setup: $(READY)
 
@@ -35,6 +35,10 @@ check: $(READY)
 test: check
 	tests/browser/install.sh
 	$(BIN)/python -m pytest
+
+# The variable silences a notice of the theme about another major version of MkDocs.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.fuzz
