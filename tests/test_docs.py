@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
+FRONT = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("apps/*/README.md"))]
 LOADED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "video": "src"}
 LOADED_LINKS = {"stylesheet", "icon", "preload", "preconnect", "dns-prefetch", "manifest"}
 
@@ -97,6 +98,13 @@ def foreign_loads(site: Path) -> list[str]:
 
 def test_every_link_anchor_and_image_resolves(site):
     assert broken_links(site) == []
+
+
+@pytest.mark.parametrize("path", FRONT, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_of_a_readme_leads_to_a_file(path):
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
+    here = [link for link in links if not urlsplit(link).scheme]
+    assert [link for link in here if not (path.parent / link).exists()] == []
 
 
 def test_nothing_is_loaded_from_another_host(site):
