@@ -55,10 +55,10 @@ LEFT_OUT = {
     "podman ": "tests/test_deploy.py reads the Containerfile; an image takes minutes and a network",
     "torchrun ": "it needs four hosts; tests/core/test_distributed.py starts two",
     "chatbot train --data corpus/": "eight processes; tests/core/test_distributed.py starts two",
-    "stock-forecast fetch --data yahoo:": "a network; tests/data/test_yahoo_remote.py has a stand-in",
+    "stock-forecast fetch --data yahoo:": "tests/data/test_yahoo_remote.py has a stand-in",
     "stock-forecast check --data yahoo:": "a network; tests/apps/test_check.py reads a file",
     "stock-forecast retrain --run runs/stock_forecast/champion --data yahoo:": "a network; its test reads a file",
-    "gradient-lab report": "minutes; tests/apps/gradient_lab/test_lab_report.py makes a small one",
+    "gradient-lab report": "tests/apps/gradient_lab/test_lab_report.py makes a small one",
 }
 ORDER = ("train", "evaluate", "export", "retrain", "rollback")  # all others come last
 
