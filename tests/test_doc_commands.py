@@ -57,7 +57,7 @@ LEFT_OUT = {
     "chatbot train --data corpus/": "eight processes; tests/core/test_distributed.py starts two",
     "stock-forecast fetch --data yahoo:": "tests/data/test_yahoo_remote.py has a stand-in",
     "stock-forecast check --data yahoo:": "a network; tests/apps/test_check.py reads a file",
-    "stock-forecast retrain --run runs/stock_forecast/champion --data yahoo:": "its test reads a file",
+    "stock-forecast retrain --run runs/stock_forecast/champion --data yahoo:": "as above",
     "gradient-lab report": "tests/apps/gradient_lab/test_lab_report.py makes a small one",
 }
 ORDER = ("train", "evaluate", "export", "retrain", "rollback")  # all others come last
