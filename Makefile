@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: setup run demo test check coverage bench
+.PHONY: setup run demo test check coverage docs bench
 
 setup: $(READY)
 
@@ -38,6 +38,10 @@ test: check
 
 coverage: $(READY)
 	$(BIN)/python -m pytest --cov --cov-report=term-missing
+
+# The variable silences a notice of the theme about another major version of MkDocs.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.fuzz

@@ -17,7 +17,7 @@ from core.cli import _parse
 ROOT = Path(__file__).parents[1]
 CONTAINER = (ROOT / "Containerfile").read_text()
 DEPLOYED = "\n".join(path.read_text() for path in sorted((ROOT / "deploy").iterdir()))
-EXPLAINED = (ROOT / "docs" / "running.md").read_text()
+EXPLAINED = (ROOT / "docs" / "guides" / "retraining.md").read_text()
 COMMANDS = [
     *re.findall(r"\.venv/bin/((?:chatbot|stock-forecast) [^>\n&]*)", DEPLOYED),
     *re.findall(r"^((?:chatbot|stock-forecast) [^#\n]*)", EXPLAINED, re.M),
