@@ -90,7 +90,7 @@ def own_project(text: str, name: str) -> str:
         r"^\[project\.scripts\]\n(?:.+\n)+": (
             f'[project.scripts]\n{script} = "apps.{name}.__main__:main"\n'
         ),
-        r'^\[\[tool\.importlinter\.contracts\]\]\nname = "apps do not know.*\n(?:.+\n)+\n': "",
+        r'^ignore_imports = \["apps\.run -> .*\n': "",
         r'^    "apps\.home -> .*\n': "",
     }
     for pattern, new in changes.items():

@@ -25,12 +25,10 @@ def insert_once(text: str, pattern: str, new: str, where: str) -> str:
 
 
 def add_project_entries(text: str, _: Kind, name: str) -> str:
-    """`pyproject.toml` with the copy's command, and its independence of the other apps."""
+    """`pyproject.toml` with the copy's command."""
     script = name.replace("_", "-")
     entry = f'{script} = "apps.{name}.__main__:main"\n'
-    text = insert_once(text, r"^\[project\.scripts\]\n", entry, "pyproject.toml")
-    rule = r'^name = "apps do not know each other"\ntype = "independence"\nmodules = \['
-    return insert_once(text, rule, f'"apps.{name}", ', "pyproject.toml")
+    return insert_once(text, r"^\[project\.scripts\]\n", entry, "pyproject.toml")
 
 
 def add_texts(text: str, kind: Kind, name: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+APP = min(path.parent.name for path in (ROOT / "apps").glob("*/__main__.py"))
 MOST_LINES = 400
 LONGER = {  # and why they are not split
     "data/support_grammar.py": "a table of sentences",
@@ -32,8 +33,11 @@ def test_the_import_contracts_hold():
 @pytest.mark.parametrize(
     ("path", "line", "broken"),
     [
-        ("apps/fresh/train.py", "import apps.chatbot.train", "apps.fresh -> apps.chatbot"),
-        ("apps/fresh/train.py", "import apps.run", "apps.fresh -> apps.run"),
+        ("apps/fresh/train.py", f"import apps.{APP}.train", f"apps.fresh -> apps.{APP}"),
+        pytest.param(
+            *("apps/fresh/train.py", "import apps.run", "apps.fresh -> apps.run"),
+            marks=pytest.mark.skipif(not (ROOT / "apps/run.py").exists(), reason="one app alone"),
+        ),
         ("apps/fresh/train.py", "import core.ui.texts", "apps.fresh.train -> core.ui.texts"),
         ("core/fresh.py", "import data.text", "core.fresh -> data.text"),
         ("data/fresh.py", "import core.files", "data.fresh -> core.files"),
@@ -68,7 +72,8 @@ def test_a_file_of_many_lines_has_a_reason():
         for folder in folders
         for path in (ROOT / folder).rglob("*.py")
     }
-    assert {path for path, count in lengths.items() if count > MOST_LINES} == LONGER.keys()
+    expected = {path for path in LONGER if (ROOT / path).exists()}  # an app alone has fewer
+    assert {path for path, count in lengths.items() if count > MOST_LINES} == expected
 
 
 def test_tests_are_no_packages_that_shadow_the_real_ones():

@@ -58,6 +58,8 @@ LEFT_OUT = {
     "stock-forecast fetch --data yahoo:": "tests/data/test_yahoo_remote.py has a stand-in",
     "stock-forecast check --data yahoo:": "a network; tests/apps/test_check.py reads a file",
     "stock-forecast retrain --run runs/stock_forecast/champion --data yahoo:": "as above",
+    "new-app ": "it changes the repository; tests/test_new_app.py runs it in copies of it",
+    "python -m apps.demand ": "new-app makes it; tests/test_new_app.py runs a copy's verbs",
     "gradient-lab report": "tests/apps/gradient_lab/test_lab_report.py makes a small one",
 }
 ORDER = ("train", "evaluate", "export", "retrain", "rollback")  # all others come last
