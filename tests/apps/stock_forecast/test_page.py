@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from core import jobs
+from core.ui.texts import all_texts
 from core.ui.training import job_folder
 from tests.apps.conftest import told
 from tests.conftest import write_prices
@@ -303,5 +304,5 @@ def test_plots_speak_korean_too(view, stocks, run, open_page):
 
 def test_korean_is_spoken_where_it_was_chosen(run, open_page):
     page = open_page(run, language_switch="ko")
-    assert page.title[0].value == "가격 범위 예측"
+    assert page.title[0].value == all_texts()["stock.title"]["ko"]
     assert "투자 조언이 아닙니다" in told(page)
