@@ -126,6 +126,7 @@ def renamed(text: str, kind: Kind, name: str) -> str:
             # The cache of downloads is data's, and shared.
             r"(?<!CACHE_HOME/)(?<!\.cache/)stock-forecast": script,
             r"stock_forecast": name,
+            r"\bstock_view\b": f"{name}_view",  # the page's switch, in its tests
             r'(?<=["`])stock(?=["`.])': name,
             r"\bstock forecaster": f"{name} forecaster",
             r"\bStock forecaster": f"{camel} forecaster",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from core import jobs
+from core.ui.texts import all_texts
 from core.ui.training import job_folder
 from data.dialogues import Turn
 from tests.apps.conftest import told
@@ -302,5 +303,5 @@ def test_korean_is_spoken_where_it_was_chosen(run, open_page):
     page = open_page(run)
     page.session_state["language switch"] = "ko"
     page.run()
-    assert page.title[0].value == "고객 지원"
+    assert page.title[0].value == all_texts()["chatbot.title"]["ko"]
     assert any(button.label == "새 대화" for button in page.sidebar.button)

@@ -11,7 +11,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from apps.stock_forecast.baselines import BASELINES
 from core import jobs
+from core.ui.texts import all_texts
 from core.ui.training import job_folder
 from tests.apps.conftest import told
 from tests.conftest import write_prices
@@ -44,7 +46,7 @@ def test_each_ticker_has_its_fan_and_its_table(run, open_page):
     page.selectbox(key="ticker").select("B").run()
     assert not page.exception
     assert list(page.dataframe[0].value["trading days ahead"]) == [1, 5]
-    assert "No advice" in told(page)
+    assert all_texts()["stock.meaning"]["en"] in told(page)
 
 
 def test_a_past_day_is_forecast_without_what_came(run, open_page):
@@ -68,7 +70,7 @@ def test_classical_models_are_laid_beside(run, open_page):
 def test_the_scores_stand_beside_every_baseline(run, open_page):
     page = open_page(run, stock_view="judged")
     assert not page.exception
-    assert len(page.dataframe[0].value) == 8
+    assert len(page.dataframe[0].value) == 1 + len(BASELINES)
     assert "No walk forward yet" in told(page)
     assert len(page.get("plotly_chart")) == 2
 
@@ -85,7 +87,7 @@ def test_the_newest_walk_forward_is_shown(stocks, run, open_page):
     charts = page.get("plotly_chart")
     assert len(charts) == 4
     by_fold = json.loads(charts[2].proto.spec)["data"]
-    assert [trace["line"]["width"] for trace in by_fold] == [4] + [1.5] * 7
+    assert [trace["line"]["width"] for trace in by_fold] == [4] + [1.5] * len(BASELINES)
     assert by_fold[0]["name"] == "this model"
     assert "Diebold-Mariano" in told(page)
     assert page.expander[0].label == "Toy portfolios (an illustration)"
@@ -303,5 +305,5 @@ def test_plots_speak_korean_too(view, stocks, run, open_page):
 
 def test_korean_is_spoken_where_it_was_chosen(run, open_page):
     page = open_page(run, language_switch="ko")
-    assert page.title[0].value == "가격 범위 예측"
-    assert "투자 조언이 아닙니다" in told(page)
+    assert page.title[0].value == all_texts()["stock.title"]["ko"]
+    assert all_texts()["stock.meaning"]["ko"] in told(page)

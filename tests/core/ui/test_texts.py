@@ -1,5 +1,6 @@
 import re
 import string
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,12 +29,22 @@ PATTERNS = [
 ]
 
 
-def as_first(key):
-    """A text of an app that was copied, under the name that the first app of its kind has."""
-    section, name = key.split(".")
+def names_of(section):
+    return {key.split(".")[1] for key in all_texts() if key.startswith(f"{section}.")}
+
+
+@cache
+def first_of(section):
+    """The app that a section was copied from: that with which it shares most names."""
     if section in OWN:
-        return key
-    return next((f"{app}.{name}" for app in OWN if f"{app}.{name}" in all_texts()), key)
+        return section
+    return max(OWN, key=lambda app: len(names_of(app) & names_of(section)))
+
+
+def as_first(key):
+    """A text of an app that was copied, under the name that the first app of its kind gives it."""
+    section, name = key.split(".")
+    return f"{first_of(section)}.{name}"
 
 
 def used():
