@@ -1,0 +1,133 @@
+"""One small experiment and one figure for each topic of the chapter on why RNNs forget."""
+
+import importlib
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+
+from apps.gradient_lab.topics.shown import Shown
+from core.cli import verb
+from core.comparison import choose
+from core.files import read_json, replacing, write_json
+from core.reporting import Section, write_report
+
+logger = logging.getLogger(__name__)
+Ending = Literal["html", "svg", "png"]
+WIDTH, HEIGHT = 800, 450  # of an image, in pixels
+
+
+class Topic(NamedTuple):
+    """Where a topic's experiment stands, and what it shows.
+
+    Attributes:
+        module: In `apps.gradient_lab.topics`.
+        about: In a line.
+    """
+
+    module: str
+    about: str
+
+
+TOPICS: dict[str, Topic] = {
+    "gradient-descent": Topic("descent", "the loss over two weights, and the path of three rates"),
+    "back-propagation": Topic("through_time", "each step's share of the gradient, by hand"),
+    "vanishing-gradients": Topic("lags", "gradient by lag for four spectral radii"),
+    "lstm": Topic("lags", "gradient by lag for three starts, beside a tanh RNN"),
+    "gru": Topic("lags", "gradient by lag for three starts, beside a tanh RNN"),
+    "recent-cells": Topic("lags", "gradient by lag and time of minGRU, minLSTM, LRU and sLSTM"),
+}
+
+
+def told(rows: Sequence[dict[str, Any]]) -> str:
+    """What was measured, and where the figure is."""
+    return "\n\n".join("\n".join([*row["lines"], row["figure"]]) for row in rows)
+
+
+@verb(
+    told,
+    positional="topic",
+    after="topics:\n" + "\n".join(f"  {name:<21}{topic.about}" for name, topic in TOPICS.items()),
+)
+def show(
+    topic: str, *, out: Path = Path("runs/gradient_lab"), format: Ending = "html"
+) -> list[dict[str, Any]]:
+    """Run the experiment of a topic and draw its figure.
+
+    Args:
+        topic: One of those below; several, comma-separated; or `all`, about six minutes.
+        out: The figure's file, whose ending says what it is; or a folder, which gets a file named
+            after each topic and `measured.json`, what was measured.
+        format: Of the files in a folder: `html`, which opens anywhere and holds its numbers;
+            `svg` or `png`.
+    """
+    names = choose(tuple(TOPICS), topic, "topics")
+    is_file = out.suffix.lstrip(".") in ("html", "svg", "png")
+    if is_file and len(names) > 1:
+        raise ValueError(f"out={out} is one file for {len(names)} topics; give a folder")
+    if not is_file and out.suffix:
+        raise ValueError(f"out={out} ends in {out.suffix}; choose .html, .svg, .png or a folder")
+    if is_file or format != "html":
+        check_images(out.suffix if is_file else format)
+    rows = []
+    for name in names:
+        path = out if is_file else out / f"{name}.{format}"
+        rows.append(make(name, path))
+        if not is_file:
+            note(out / "measured.json", name, rows[-1]["lines"])
+    return rows
+
+
+def make(name: str, path: Path) -> dict[str, Any]:
+    """Run one topic's experiment and write its figure.
+
+    Args:
+        name: One of TOPICS.
+        path: The figure's file; its ending says what it is.
+    """
+    torch.set_num_threads(1)  # sums of several threads differ in the last digit
+    started = time.perf_counter()
+    shown = experiment(name)()
+    logger.info("%s: %.0f seconds", name, time.perf_counter() - started)
+    write_figure(shown, path)
+    return {"topic": name, "figure": str(path), "lines": shown.lines, "values": shown.values}
+
+
+def experiment(name: str) -> Any:
+    """The function of a topic; its arguments are sizes, which have defaults."""
+    module = importlib.import_module(f"apps.gradient_lab.topics.{TOPICS[name].module}")
+    return getattr(module, name.replace("-", "_"))
+
+
+def write_figure(shown: Shown, path: Path) -> None:
+    """Write a figure as a page with its numbers, or as an image."""
+    if path.suffix == ".html":
+        title = shown.figure.layout.title.text
+        section = Section(title, "\n\n".join(shown.lines), "", [shown.figure], shown.values)
+        write_report(path, title, [section])
+        return
+    with replacing(path) as temporary:
+        temporary.write_bytes(
+            shown.figure.to_image(path.suffix.lstrip("."), width=WIDTH, height=HEIGHT)
+        )
+
+
+def check_images(ending: str) -> None:
+    """Refuse an image where it cannot be drawn, before anything is measured."""
+    if ending.endswith("html"):
+        return
+    if importlib.util.find_spec("kaleido") is None:
+        raise ValueError(
+            f"an image ({ending}) needs kaleido and a Chromium: `pip install kaleido` and install "
+            "chromium, or choose .html"
+        )
+
+
+def note(path: Path, name: str, lines: list[str]) -> None:
+    """Add what a topic measured to a file, in the order of TOPICS."""
+    known = read_json(path) if path.exists() else {}
+    known[name] = lines
+    write_json(path, {topic: known[topic] for topic in TOPICS if topic in known})
