@@ -1,15 +1,25 @@
 """One small experiment and one figure for each topic of the chapter on why RNNs forget."""
 
-import importlib
+import importlib.util
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
 
+from apps.gradient_lab.topics.attending import attention, attention_kinds, encoder_decoder
+from apps.gradient_lab.topics.descent import gradient_descent
+from apps.gradient_lab.topics.directions import bidirectional
+from apps.gradient_lab.topics.few import early_stopping, regularisation
+from apps.gradient_lab.topics.lags import gru, lstm, recent_cells, vanishing_gradients
+from apps.gradient_lab.topics.normalising import batch_norm
+from apps.gradient_lab.topics.norms import clipping, exploding_gradients, residual_connections
+from apps.gradient_lab.topics.rates import learning_rate
 from apps.gradient_lab.topics.shown import Shown
+from apps.gradient_lab.topics.through_time import back_propagation
+from apps.gradient_lab.topics.transforming import transformer
 from core.cli import verb
 from core.comparison import choose
 from core.files import read_json, replacing, write_json
@@ -21,24 +31,36 @@ WIDTH, HEIGHT = 800, 450  # of an image, in pixels
 
 
 class Topic(NamedTuple):
-    """Where a topic's experiment stands, and what it shows.
+    """An experiment, and what it shows.
 
     Attributes:
-        module: In `apps.gradient_lab.topics`.
+        run: Makes it; its arguments are sizes, which have defaults.
         about: In a line.
     """
 
-    module: str
+    run: Callable[..., Shown]
     about: str
 
 
 TOPICS: dict[str, Topic] = {
-    "gradient-descent": Topic("descent", "the loss over two weights, and the path of three rates"),
-    "back-propagation": Topic("through_time", "each step's share of the gradient, by hand"),
-    "vanishing-gradients": Topic("lags", "gradient by lag for four spectral radii"),
-    "lstm": Topic("lags", "gradient by lag for three starts, beside a tanh RNN"),
-    "gru": Topic("lags", "gradient by lag for three starts, beside a tanh RNN"),
-    "recent-cells": Topic("lags", "gradient by lag and time of minGRU, minLSTM, LRU and sLSTM"),
+    "gradient-descent": Topic(gradient_descent, "loss over two weights, and paths of three rates"),
+    "back-propagation": Topic(back_propagation, "each step's share of the gradient, by hand"),
+    "vanishing-gradients": Topic(vanishing_gradients, "gradient by lag for four spectral radii"),
+    "exploding-gradients": Topic(exploding_gradients, "gradient norm at every step, three cells"),
+    "clipping": Topic(clipping, "score without clipping and with three kinds of it"),
+    "lstm": Topic(lstm, "gradient by lag for three starts, beside a tanh RNN"),
+    "gru": Topic(gru, "gradient by lag for three starts, beside a tanh RNN"),
+    "learning-rate": Topic(learning_rate, "a range test of two cells, and four schedules"),
+    "regularisation": Topic(regularisation, "loss on few rows and on others, five regularisers"),
+    "batch-norm": Topic(batch_norm, "score of a deep RNN with layer norm and with batch norm"),
+    "early-stopping": Topic(early_stopping, "losses of learning by heart, and where it stops"),
+    "attention": Topic(attention, "which letter is read while a word is reversed"),
+    "residual-connections": Topic(residual_connections, "gradient norm of each layer of a stack"),
+    "bidirectional": Topic(bidirectional, "naming a letter that is still to come"),
+    "encoder-decoder": Topic(encoder_decoder, "one fixed vector and attention, by word length"),
+    "attention-kinds": Topic(attention_kinds, "score of each attention after a short training"),
+    "transformer": Topic(transformer, "score and time beside an LSTM with attention"),
+    "recent-cells": Topic(recent_cells, "gradient by lag and time of minGRU, minLSTM, LRU, sLSTM"),
 }
 
 
@@ -90,16 +112,10 @@ def make(name: str, path: Path) -> dict[str, Any]:
     """
     torch.set_num_threads(1)  # sums of several threads differ in the last digit
     started = time.perf_counter()
-    shown = experiment(name)()
+    shown = TOPICS[name].run()
     logger.info("%s: %.0f seconds", name, time.perf_counter() - started)
     write_figure(shown, path)
     return {"topic": name, "figure": str(path), "lines": shown.lines, "values": shown.values}
-
-
-def experiment(name: str) -> Any:
-    """The function of a topic; its arguments are sizes, which have defaults."""
-    module = importlib.import_module(f"apps.gradient_lab.topics.{TOPICS[name].module}")
-    return getattr(module, name.replace("-", "_"))
 
 
 def write_figure(shown: Shown, path: Path) -> None:

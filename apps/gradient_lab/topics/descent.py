@@ -95,9 +95,7 @@ def gradient_descent(
 def descend(rate: float, steps: int, x: Tensor, target: Tensor) -> tuple[np.ndarray, list[float]]:
     """Every point of a path, (steps + 1, 2), and the loss at each; it ends where it leaves."""
     model = OneUnit()
-    config = OptimConfig(
-        optimizer="sgd", learning_rate=rate, weight_decay=0.0, schedule="constant"
-    )
+    config = OptimConfig(optimizer="sgd", learning_rate=rate, weight_decay=0.0, schedule="constant")
     optimizer = make_optimizer(model, config, steps)["optimizer"]
     path, losses = [], []
     for _ in range(steps + 1):

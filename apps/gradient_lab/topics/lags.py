@@ -39,7 +39,7 @@ def vanishing_gradients(
     for radius in radii:
         norms = [_norms_of(radius, length, hidden_size, seed) for seed in range(seeds)]
         norm = geometric_mean(norms)
-        curves.append(NamedCurve(f"radius {radius:g}", "hidden", range(length), norm))
+        curves.append(NamedCurve(f"radius {radius:g}", "hidden", list(range(length)), norm))
         shares[f"{radius:g}"] = norm[-1] / norm[1]
     title = "A tanh RNN: gradient by lag and spectral radius"
     told = ", ".join(f"{share:.0e} at {radius}" for radius, share in shares.items())

@@ -25,3 +25,11 @@ class Shown(NamedTuple):
 def means(values: Mapping[str, Sequence[float]]) -> str:
     """Name and mean with its 95 % interval over the seeds, one after the other."""
     return ", ".join(f"{name} {mean_cell(seeds)}" for name, seeds in values.items())
+
+
+def each(values: Mapping[str, Sequence[float]]) -> str:
+    """Name and the value of every seed: where some seeds learn and others do not, a mean lies."""
+    told = (
+        f"{name} {' / '.join(f'{value:.2f}' for value in seeds)}" for name, seeds in values.items()
+    )
+    return ", ".join(told)

@@ -35,7 +35,9 @@ def back_propagation(*, length: int = 20, hidden_size: int = 16, seed: int = 0) 
     auto = [float(part.norm()) for part in reference]
     figure = go.Figure(go.Bar(x=steps, y=hand, name="by hand"))
     figure.add_scatter(x=steps, y=auto, name="autograd", mode="markers", marker={"size": 8})
-    style(figure, "What each step adds to the gradient of W", "step t", "norm of its share of dL/dW")
+    style(
+        figure, "What each step adds to the gradient of W", "step t", "norm of its share of dL/dW"
+    )
     lines = [
         f"The {length} shares by hand add up to autograd's gradient to {error:.0e} of its largest "
         "entry (float64).",

@@ -1,0 +1,75 @@
+"""The learning rate: a range test, and the schedules that move it."""
+
+import torch
+from plotly.subplots import make_subplots
+
+from apps.gradient_lab.datamodule import TaskData
+from apps.gradient_lab.recipes import recipe
+from apps.gradient_lab.topics.shown import Shown
+from apps.gradient_lab.train import CHECK_STEPS, make_module
+from core.nn.initialization import CellName
+from core.optim import OptimConfig, Schedule, make_schedule
+from core.plots import COLORS, range_test_curve, style
+from core.range_test import range_test
+from core.training import TrainerConfig
+from data.synthetic import TASKS
+
+CELLS: tuple[CellName, ...] = ("rnn", "lstm")
+SCHEDULES: tuple[Schedule, ...] = ("constant", "warmup_cosine", "one_cycle", "step")
+
+
+def learning_rate(*, length: int = 30, steps: int = 200, total: int = 1000) -> Shown:
+    """Loss over a rising rate for two cells, and the rate of each schedule over a training.
+
+    Args:
+        length: T of temporal order, at least 10.
+        steps: Of a range test, at least 20.
+        total: Of the training that the schedules are drawn for.
+    """
+    figure = make_subplots(1, 2, horizontal_spacing=0.12)
+    tests = {cell: _test(cell, length, steps) for cell in CELLS}
+    for color, (cell, test) in zip(COLORS, tests.items(), strict=False):
+        for trace in range_test_curve(test).data:
+            named = trace.update(name=f"{cell}, {trace.name}")
+            mark = {"marker": {"color": color, "size": 12}} if trace.mode == "markers" else {}
+            figure.add_trace(named.update(line={"color": color}, **mark), 1, 1)
+    for color, schedule in zip(COLORS[2:], SCHEDULES, strict=False):
+        figure.add_scatter(
+            x=list(range(0, total, 10)),
+            y=_rates(schedule, total)[::10],
+            name=schedule,
+            line={"color": color},
+            row=1,
+            col=2,
+        )
+    style(figure, "Range test, and schedules", "learning rate", "training loss, smoothed")
+    figure.update_xaxes(type="log", exponentformat="power", row=1, col=1)
+    figure.update_xaxes(title="optimiser step", row=1, col=2)
+    figure.update_yaxes(title="share of the peak rate", row=1, col=2)
+    found = {cell: test.suggestion for cell, test in tests.items()}
+    told = ", ".join(
+        f"{cell} {rate:.2g}" if rate else f"{cell} none" for cell, rate in found.items()
+    )
+    return Shown(figure, [f"Rate at which the loss falls fastest: {told}."], {"suggested": found})
+
+
+def _test(cell: CellName, length: int, steps: int):
+    torch.manual_seed(0)
+    job = recipe("temporal_order", length, cell)
+    data = TaskData(TASKS[job.task], length, job.seed).training(job.batch_size, CHECK_STEPS)
+    config = TrainerConfig(clip_norm=job.clipping.norm)
+    return range_test(make_module(job), data, config, min_rate=1e-5, num_steps=steps)
+
+
+def _rates(schedule: Schedule, total: int) -> list[float]:
+    """The rate at every step of a training, for a peak of 1."""
+    config = OptimConfig(optimizer="sgd", learning_rate=1.0, schedule=schedule)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], config.learning_rate)
+    scheduler = make_schedule(optimizer, config, total)
+    rates = []
+    for _ in range(total):
+        rates.append(float(optimizer.param_groups[0]["lr"]))
+        optimizer.step()
+        if scheduler is not None:
+            scheduler.step()
+    return rates
