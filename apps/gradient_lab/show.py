@@ -28,6 +28,7 @@ from core.reporting import Section, write_report
 logger = logging.getLogger(__name__)
 Ending = Literal["html", "svg", "png"]
 WIDTH, HEIGHT = 800, 450  # of an image, in pixels
+INSTALL = "install it (`pip install kaleido`, `apt-get install chromium`) or choose html"
 
 
 class Topic(NamedTuple):
@@ -125,10 +126,12 @@ def write_figure(shown: Shown, path: Path) -> None:
         section = Section(title, "\n\n".join(shown.lines), "", [shown.figure], shown.values)
         write_report(path, title, [section])
         return
+    try:
+        image = shown.figure.to_image(path.suffix.lstrip("."), width=WIDTH, height=HEIGHT)
+    except RuntimeError:  # what plotly raises where kaleido finds no browser
+        raise ValueError(f"{path}: no Chromium to draw it; {INSTALL}") from None
     with replacing(path) as temporary:
-        temporary.write_bytes(
-            shown.figure.to_image(path.suffix.lstrip("."), width=WIDTH, height=HEIGHT)
-        )
+        temporary.write_bytes(image)
 
 
 def check_images(ending: str) -> None:
@@ -136,10 +139,7 @@ def check_images(ending: str) -> None:
     if ending.endswith("html"):
         return
     if importlib.util.find_spec("kaleido") is None:
-        raise ValueError(
-            f"an image ({ending}) needs kaleido and a Chromium: `pip install kaleido` and install "
-            "chromium, or choose .html"
-        )
+        raise ValueError(f"{ending} is drawn by kaleido, which is missing; {INSTALL}")
 
 
 def note(path: Path, name: str, lines: list[str]) -> None:

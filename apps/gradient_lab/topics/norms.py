@@ -8,19 +8,20 @@ import torch
 from apps.gradient_lab import plots
 from apps.gradient_lab.ablate import vanilla
 from apps.gradient_lab.jobs import Row, run_job
-from apps.gradient_lab.recipes import recipe, with_model
+from apps.gradient_lab.recipes import with_model
 from apps.gradient_lab.report import rnn_variant
 from apps.gradient_lab.topics.shown import Shown, each
 from apps.gradient_lab.train import Job, make_module, train
 from core.clipping import Clipping
 from core.comparison import geometric_mean
 from core.diagnostics import gradient_norms
-from core.nn.initialization import CellName
-from core.optim import OptimConfig
 from data.synthetic import TASKS
 
-LENGTH = 50
-RATE = 0.05
+CELLS: dict[str, dict[str, str]] = {
+    "LSTM": {"cell": "lstm", "start": "chrono"},
+    "tanh RNN": {},
+    "ReLU RNN, identity": {"cell": "irnn", "start": "identity"},
+}
 CLIPS = {
     "no clipping": Clipping(),
     "norm at most 1": Clipping(norm=1.0),
@@ -29,14 +30,7 @@ CLIPS = {
 }
 
 
-def plain_descent(cell: CellName, length: int, steps: int, seed: int) -> Job:
-    """A cell under plain gradient descent without clipping, on temporal order."""
-    optim = OptimConfig(optimizer="sgd", learning_rate=RATE, weight_decay=0.0, schedule="constant")
-    job = recipe("temporal_order", length, cell, seed=seed, max_steps=steps)
-    return replace(with_model(job, hidden_size=32), optim=optim, clipping=Clipping())
-
-
-def exploding_gradients(*, length: int = LENGTH, steps: int = 300, seeds: int = 3) -> Shown:
+def exploding_gradients(*, length: int = 20, steps: int = 300, seeds: int = 3) -> Shown:
     """The norm of the gradient at every step of plain gradient descent, for three networks.
 
     Args:
@@ -45,19 +39,23 @@ def exploding_gradients(*, length: int = LENGTH, steps: int = 300, seeds: int = 
         seeds: Every one is a line.
     """
     series, peaks = {}, {}
-    cells: dict[str, CellName] = {"ReLU RNN, identity": "irnn", "tanh RNN": "rnn", "LSTM": "lstm"}
-    for name, cell in cells.items():
-        runs = [train(plain_descent(cell, length, steps, seed)).norms for seed in range(seeds)]
-        finite = [[norm for norm in norms if np.isfinite(norm)] for norms in runs]
-        series[name] = [(range(1, len(norms) + 1), norms) for norms in finite]
-        peaks[name] = [max(norms) / float(np.median(norms)) for norms in finite]
+    for name, cell in CELLS.items():
+        jobs = [with_model(_plain(length, seed, steps), **cell) for seed in range(seeds)]
+        norms = [[n for n in train(job).norms if np.isfinite(n)] for job in jobs]
+        series[name] = [(range(1, len(seed) + 1), seed) for seed in norms]
+        peaks[name] = [max(seed) / float(np.median(seed)) for seed in norms]
     title = f"Temporal order, T={length}: gradient norm, plain gradient descent"
     figure = plots.seed_lines(series, title, "optimiser step", "norm of the gradient")
     figure.update_yaxes(type="log", exponentformat="power")
     told = "; ".join(
-        f"{name} {', '.join(f'{peak:.2g}' for peak in seeds)}" for name, seeds in peaks.items()
+        f"{name} {', '.join(f'{peak:,.0f}' for peak in seeds)}" for name, seeds in peaks.items()
     )
     return Shown(figure, [f"Largest norm over the median, each seed: {told}."], {"peaks": peaks})
+
+
+def _plain(length: int, seed: int, steps: int) -> Job:
+    """A tanh RNN under plain gradient descent, without clipping."""
+    return replace(rnn_variant(length, seed, "sgd", 0.0), max_steps=steps)
 
 
 def clipping(*, length: int = 20, steps: int = 600, seeds: int = 3) -> Shown:
@@ -68,7 +66,7 @@ def clipping(*, length: int = 20, steps: int = 600, seeds: int = 3) -> Shown:
     rows: list[Row] = []
     for name, limits in CLIPS.items():
         for seed in range(seeds):
-            job = replace(rnn_variant(length, seed, "sgd", 0.0), clipping=limits, max_steps=steps)
+            job = replace(_plain(length, seed, steps), clipping=limits)
             rows.append({**run_job(job), "variant": name})
     figure = plots.scores_while_training(rows, length)
     scores = {

@@ -10,7 +10,7 @@ from apps.gradient_lab.train import CHECK_STEPS, make_module
 from core.nn.initialization import CellName
 from core.optim import OptimConfig, Schedule, make_schedule
 from core.plots import COLORS, range_test_curve, style
-from core.range_test import range_test
+from core.range_test import RangeTest, range_test
 from core.training import TrainerConfig
 from data.synthetic import TASKS
 
@@ -18,7 +18,7 @@ CELLS: tuple[CellName, ...] = ("rnn", "lstm")
 SCHEDULES: tuple[Schedule, ...] = ("constant", "warmup_cosine", "one_cycle", "step")
 
 
-def learning_rate(*, length: int = 30, steps: int = 200, total: int = 1000) -> Shown:
+def learning_rate(*, length: int = 30, steps: int = 150, total: int = 1000) -> Shown:
     """Loss over a rising rate for two cells, and the rate of each schedule over a training.
 
     Args:
@@ -53,7 +53,7 @@ def learning_rate(*, length: int = 30, steps: int = 200, total: int = 1000) -> S
     return Shown(figure, [f"Rate at which the loss falls fastest: {told}."], {"suggested": found})
 
 
-def _test(cell: CellName, length: int, steps: int):
+def _test(cell: CellName, length: int, steps: int) -> RangeTest:
     torch.manual_seed(0)
     job = recipe("temporal_order", length, cell)
     data = TaskData(TASKS[job.task], length, job.seed).training(job.batch_size, CHECK_STEPS)
