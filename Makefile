@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: setup run demo test check bench
+.PHONY: setup run demo test check bench figures
 
 setup: $(READY)
 
@@ -35,6 +35,10 @@ check: $(READY)
 test: check
 	tests/browser/install.sh
 	$(BIN)/python -m pytest
+
+# The figures of the chapter on why RNNs forget; they need kaleido and a Chromium.
+figures: $(READY)
+	$(BIN)/gradient-lab show all --out docs/why/figures --format svg
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.fuzz

@@ -48,7 +48,8 @@ def gradient_descent(
         grid: Points of the surface to each side.
     """
     x = torch.randn(256, STEPS_BACK, generator=torch.Generator().manual_seed(0))
-    target = last_state(*torch.tensor(TRUE), x)
+    true_recurrent, true_read = torch.tensor(TRUE)
+    target = last_state(true_recurrent, true_read, x)
     recurrent, read = np.linspace(0.0, 1.2, grid), np.linspace(-0.3, 1.6, grid)
     rows = torch.tensor(np.stack(np.meshgrid(recurrent, read), -1), dtype=torch.float32)
     states = last_state(rows[..., :1], rows[..., 1:], x)  # (G, G, B)

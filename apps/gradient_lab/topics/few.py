@@ -6,7 +6,7 @@ from apps.gradient_lab import plots
 from apps.gradient_lab.ablate import Remedy, model, optim
 from apps.gradient_lab.recipes import recipe
 from apps.gradient_lab.topics.fitting import Curve, fit_few
-from apps.gradient_lab.topics.shown import Shown, means
+from apps.gradient_lab.topics.shown import Shown, each, means
 from core.plots import COLORS
 
 LENGTH = 10
@@ -48,7 +48,7 @@ def regularisation(*, rows: int = 128, steps: int = 400, seeds: int = 3) -> Show
     )
     lines = [
         f"Cross-entropy on rows not trained on: {means(val)}.",
-        f"Its distance to that on the rows trained on: {means(gaps)}.",
+        f"Its distance to that on the rows trained on: {each(gaps)}.",
     ]
     return Shown(figure, lines, {"train": train, "val": val})
 
