@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import plotly.graph_objects as go
 import torch
+from torch import Tensor
 
 from apps.gradient_lab import plots
 from apps.gradient_lab.topics.reversing import (
@@ -39,23 +40,7 @@ def attention(*, length: int = 10, steps: int = 300, seed: int = 0) -> Shown:
     module = train_reversing(config, [length], steps, seed)
     word = draw_words(1, length, torch.Generator().manual_seed(seed))
     weights = weights_of(module, word)
-    letters = [chr(ord("a") + int(token) - FIRST) for token in word.source[0]]
-    numbered = [f"{number}: {letter}" for number, letter in enumerate(letters, 1)]
-    written = [f"{number}: {letter}" for number, letter in enumerate(reversed(letters), 1)]
-    figure = go.Figure(
-        go.Heatmap(
-            x=numbered,
-            y=written,
-            z=weights.numpy().round(3),
-            zmin=0.0,
-            zmax=1.0,
-            colorscale="Blues",
-            colorbar={"title": "weight"},
-        )
-    )
-    title = "Attention while a word is reversed"
-    style(figure, title, "letter read (position: letter)", "letter written (position: letter)")
-    figure.update_yaxes(autorange="reversed")
+    figure = _heat_map(word.source[0].tolist(), weights)
     right = share_right(module, length)
     mirrored = float(weights.flip(1).diagonal().mean())
     lines = [
@@ -66,6 +51,25 @@ def attention(*, length: int = 10, steps: int = 300, seed: int = 0) -> Shown:
     ]
     values = {"right": right, "mirrored": mirrored, "weights": weights.tolist()}
     return Shown(figure, lines, values)
+
+
+def _heat_map(tokens: Sequence[int], weights: Tensor) -> go.Figure:
+    """Letters written by letters read."""
+    letters = [chr(ord("a") + token - FIRST) for token in tokens]
+    figure = go.Figure(
+        go.Heatmap(
+            x=[f"{number}: {letter}" for number, letter in enumerate(letters, 1)],
+            y=[f"{number}: {letter}" for number, letter in enumerate(reversed(letters), 1)],
+            z=weights.numpy().round(3),
+            zmin=0.0,
+            zmax=1.0,
+            colorscale="Blues",
+            colorbar={"title": "weight"},
+        )
+    )
+    title = "Attention while a word is reversed"
+    style(figure, title, "letter read (position: letter)", "letter written (position: letter)")
+    return figure.update_yaxes(autorange="reversed")
 
 
 def encoder_decoder(lengths: Sequence[int] = LENGTHS, *, steps: int = 400, seeds: int = 3) -> Shown:
@@ -95,7 +99,7 @@ def encoder_decoder(lengths: Sequence[int] = LENGTHS, *, steps: int = 400, seeds
 
 
 def attention_kinds(
-    kinds: Sequence[AttentionKind] = KINDS, *, length: int = 10, steps: int = 150, seeds: int = 3
+    kinds: Sequence[AttentionKind] = KINDS, *, length: int = 8, steps: int = 120, seeds: int = 3
 ) -> Shown:
     """Share of right letters of each kind of attention after the same short training.
 
@@ -111,5 +115,9 @@ def attention_kinds(
         right[kind] = [share_right(module, length) for module in modules]
     title = f"Reversing words of {length} letters: each attention after {steps} steps"
     figure = plots.seed_dots(right, title, "share of letters right", "attention")
-    figure.add_vline(x=1 / LETTERS, line_dash="dot", annotation_text="a guess")
-    return Shown(figure, [f"Share of letters right: {each(right)}."], {"right": right})
+    figure.add_vline(x=1 / LETTERS, line_dash="dot", line_color="#E69F00")
+    return Shown(
+        figure,
+        [f"Share of letters right (a guess, the dotted line: {1 / LETTERS:.2f}): {each(right)}."],
+        {"right": right},
+    )

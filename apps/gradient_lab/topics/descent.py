@@ -50,23 +50,7 @@ def gradient_descent(
     x = torch.randn(256, STEPS_BACK, generator=torch.Generator().manual_seed(0))
     true_recurrent, true_read = torch.tensor(TRUE)
     target = last_state(true_recurrent, true_read, x)
-    recurrent, read = np.linspace(0.0, 1.2, grid), np.linspace(-0.3, 1.6, grid)
-    rows = torch.tensor(np.stack(np.meshgrid(recurrent, read), -1), dtype=torch.float32)
-    states = last_state(rows[..., :1], rows[..., 1:], x)  # (G, G, B)
-    surface = (states - target).square().mean(-1).numpy()
-    figure = go.Figure(
-        go.Contour(
-            x=recurrent,
-            y=read,
-            z=np.log10(np.maximum(surface, 1e-9)).round(2),
-            zmin=LOWEST,
-            zmax=HIGHEST,
-            colorscale="Greys_r",
-            contours={"start": LOWEST, "end": HIGHEST, "size": 0.5},
-            line={"width": 0.5},
-            colorbar={"title": "log10 of the loss"},
-        )
-    )
+    figure = _surface(x, target, grid)
     ends = {}
     for rate, color in zip(rates, COLORS, strict=False):
         path, losses = descend(rate, steps, x, target)
@@ -87,10 +71,32 @@ def gradient_descent(
         marker={"symbol": "star", "size": 14, "color": "#E69F00"},
     )
     style(figure, "Gradient descent on two weights", "recurrent weight w", "input weight u")
-    figure.update_xaxes(range=[recurrent[0], recurrent[-1]])
-    figure.update_yaxes(range=[read[0], read[-1]])
     told = ", ".join(f"{loss:.2g} at rate {rate}" for rate, loss in ends.items())
-    return Shown(figure, [f"Mean squared error after {steps} steps: {told}."], {"losses": ends})
+    line = f"Mean squared error after {steps} steps, or where a path leaves 1e6: {told}."
+    return Shown(figure, [line], {"losses": ends})
+
+
+def _surface(x: Tensor, target: Tensor, grid: int) -> go.Figure:
+    """Lines of equal loss over both weights."""
+    recurrent, read = np.linspace(0.0, 1.2, grid), np.linspace(-0.3, 1.6, grid)
+    rows = torch.tensor(np.stack(np.meshgrid(recurrent, read), -1), dtype=torch.float32)
+    states = last_state(rows[..., :1], rows[..., 1:], x)  # (G, G, B)
+    surface = (states - target).square().mean(-1).numpy()
+    figure = go.Figure(
+        go.Contour(
+            x=recurrent,
+            y=read,
+            z=np.log10(np.maximum(surface, 1e-9)).round(2),
+            zmin=LOWEST,
+            zmax=HIGHEST,
+            colorscale="Greys_r",
+            contours={"start": LOWEST, "end": HIGHEST, "size": 0.5},
+            line={"width": 0.5},
+            colorbar={"title": "log10 of the loss"},
+        )
+    )
+    figure.update_xaxes(range=[recurrent[0], recurrent[-1]])
+    return figure.update_yaxes(range=[read[0], read[-1]])
 
 
 def descend(rate: float, steps: int, x: Tensor, target: Tensor) -> tuple[np.ndarray, list[float]]:

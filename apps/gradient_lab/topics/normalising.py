@@ -30,5 +30,8 @@ def batch_norm(*, length: int = 20, num_layers: int = 3, steps: int = 400, seeds
     scores = {
         name: [row["score"] or 0.0 for row in rows if row["variant"] == name] for name in KINDS
     }
+    figure = plots.scores_while_training(rows, length)
+    title = f"{num_layers} layers of tanh RNN, temporal order, T={length}: normalisation"
+    figure.update_layout(title=title)
     lines = [f"Share right after at most {steps} steps, each seed (a guess: 0.25): {each(scores)}."]
-    return Shown(plots.scores_while_training(rows, length), lines, {"rows": rows})
+    return Shown(figure, lines, {"rows": rows})

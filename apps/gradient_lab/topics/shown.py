@@ -33,3 +33,13 @@ def each(values: Mapping[str, Sequence[float]]) -> str:
         f"{name} {' / '.join(f'{value:.2f}' for value in seeds)}" for name, seeds in values.items()
     )
     return ", ".join(told)
+
+
+def steps_taken(rows: Sequence[dict[str, Any]]) -> str:
+    """The optimiser steps of every seed, by variant."""
+    names = dict.fromkeys(row["variant"] for row in rows)
+    told = (
+        f"{name} {' / '.join(str(row['steps']) for row in rows if row['variant'] == name)}"
+        for name in names
+    )
+    return ", ".join(told)

@@ -3,7 +3,9 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
+import plotly.graph_objects as go
 import torch
 from plotly.subplots import make_subplots
 
@@ -56,30 +58,28 @@ def transformer(
         steps: Of the optimiser.
         seeds: Intervals are over so many.
     """
-    figure = make_subplots(1, 2, horizontal_spacing=0.12)
     right: dict[str, list[list[float]]] = {}
     times, sizes = {}, {}
-    for color, (name, config) in zip(COLORS, configs().items(), strict=False):
+    for name, config in configs().items():
         modules = [train_reversing(config, lengths, steps, seed, RATE) for seed in range(seeds)]
         right[name] = [[share_right(module, length) for module in modules] for length in lengths]
         times[name] = [milliseconds(config, length) for length in timed]
         sizes[name] = sum(p.numel() for p in modules[0].model.parameters())
-        spread = [interval(shares) for shares in right[name]]
-        line = {"color": color, "width": 2}
+    figure = make_subplots(1, 2, horizontal_spacing=0.12)
+    for color, (name, shares) in zip(COLORS, right.items(), strict=False):
+        spread = [interval(values) for values in shares]
+        look: dict[str, Any] = {"line": {"color": color, "width": 2}, "mode": "lines+markers"}
         figure.add_scatter(
             x=list(lengths),
             y=[mean for mean, _ in spread],
             error_y={"type": "data", "array": [half for _, half in spread], "thickness": 1},
             name=f"{name}, {sizes[name]:,} parameters",
-            line=line,
+            **look,
             row=1,
             col=1,
         )
-        figure.add_scatter(x=list(timed), y=times[name], showlegend=False, line=line, row=1, col=2)
-    title = f"Reversing words: share right after {steps} steps, and time of a step"
-    style(figure, title, "letters of the word", "share of letters right")
-    figure.update_yaxes(title="ms a training step, one core", type="log", row=1, col=2)
-    figure.update_xaxes(title="letters of the word", type="log", tickvals=timed, row=1, col=2)
+        figure.add_scatter(x=list(timed), y=times[name], showlegend=False, **look, row=1, col=2)
+    _name_axes(figure, f"Reversing words: share right after {steps} steps, and time", timed)
     longest = {name: shares[-1] for name, shares in right.items()}
     told = ", ".join(f"{name} {ms[0]:.0f} and {ms[-1]:.0f} ms" for name, ms in times.items())
     lines = [
@@ -89,6 +89,12 @@ def transformer(
     ]
     values = {"right": right, "milliseconds": times, "parameters": sizes}
     return Shown(figure, lines, values)
+
+
+def _name_axes(figure: go.Figure, title: str, timed: Sequence[int]) -> None:
+    style(figure, title, "letters of the word", "share of letters right")
+    figure.update_yaxes(title="ms a training step, one core", type="log", row=1, col=2)
+    figure.update_xaxes(title="letters of the word", type="log", tickvals=timed, row=1, col=2)
 
 
 def milliseconds(config: Seq2SeqConfig, length: int, repeats: int = 4) -> float:
