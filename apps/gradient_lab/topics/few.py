@@ -1,6 +1,9 @@
 """Learning by heart: regularisers and early stopping where there are few rows."""
 
+from collections.abc import Sequence
+
 import numpy as np
+import plotly.graph_objects as go
 
 from apps.gradient_lab import plots
 from apps.gradient_lab.ablate import Remedy, model, optim
@@ -79,14 +82,8 @@ def early_stopping(
     best = [
         int(np.argmin(curve.val[: stop + 1])) for curve, stop in zip(curves, stops, strict=True)
     ]
-    for name, places, symbol in (("kept weights", best, "circle"), ("stop", stops, "x")):
-        figure.add_scatter(
-            x=[curve.steps[place] for curve, place in zip(curves, places, strict=True)],
-            y=[curve.val[place] for curve, place in zip(curves, places, strict=True)],
-            name=name,
-            mode="markers",
-            marker={"symbol": symbol, "size": 11, "color": "#000000"},
-        )
+    _mark(figure, curves, "kept weights", best, "circle")
+    _mark(figure, curves, "stop", stops, "x")
     kept = [curve.val[place] for curve, place in zip(curves, best, strict=True)]
     ends = [curve.val[-1] for curve in curves]
     lines = [
@@ -95,6 +92,19 @@ def early_stopping(
         f"Validation loss: {means({'of the weights kept': kept, 'at the end': ends})}.",
     ]
     return Shown(figure, lines, {"kept": kept, "end": ends, "stops": stops})
+
+
+def _mark(
+    figure: go.Figure, curves: Sequence[Curve], name: str, looks: Sequence[int], symbol: str
+) -> None:
+    """A mark on each validation curve."""
+    figure.add_scatter(
+        x=[curve.steps[look] for curve, look in zip(curves, looks, strict=True)],
+        y=[curve.val[look] for curve, look in zip(curves, looks, strict=True)],
+        name=name,
+        mode="markers",
+        marker={"symbol": symbol, "size": 11, "color": "#000000"},
+    )
 
 
 def stop_of(losses: list[float], patience: int) -> int:

@@ -1,7 +1,7 @@
 """A Transformer beside an LSTM with attention: what is right, and how long a step takes."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -65,6 +65,27 @@ def transformer(
         right[name] = [[share_right(module, length) for module in modules] for length in lengths]
         times[name] = [milliseconds(config, length) for length in timed]
         sizes[name] = sum(p.numel() for p in modules[0].model.parameters())
+    figure = _draw(right, lengths, times, timed, sizes)
+    _name_axes(figure, f"Reversing words: share right after {steps} steps, and time", timed)
+    longest = {name: shares[-1] for name, shares in right.items()}
+    told = ", ".join(f"{name} {ms[0]:.0f} and {ms[-1]:.0f} ms" for name, ms in times.items())
+    lines = [
+        f"Letters right in words of {lengths[-1]} after {steps} steps: {each(longest)}.",
+        f"Forward and backward pass of {ROWS} words of {timed[0]} and of {timed[-1]} letters on "
+        f"one core: {told}.",
+    ]
+    values = {"right": right, "milliseconds": times, "parameters": sizes}
+    return Shown(figure, lines, values)
+
+
+def _draw(
+    right: Mapping[str, Sequence[Sequence[float]]],
+    lengths: Sequence[int],
+    times: Mapping[str, Sequence[float]],
+    timed: Sequence[int],
+    sizes: Mapping[str, int],
+) -> go.Figure:
+    """Shares with their intervals on the left, times on the right."""
     figure = make_subplots(1, 2, horizontal_spacing=0.12)
     for color, (name, shares) in zip(COLORS, right.items(), strict=False):
         spread = [interval(values) for values in shares]
@@ -79,16 +100,7 @@ def transformer(
             col=1,
         )
         figure.add_scatter(x=list(timed), y=times[name], showlegend=False, **look, row=1, col=2)
-    _name_axes(figure, f"Reversing words: share right after {steps} steps, and time", timed)
-    longest = {name: shares[-1] for name, shares in right.items()}
-    told = ", ".join(f"{name} {ms[0]:.0f} and {ms[-1]:.0f} ms" for name, ms in times.items())
-    lines = [
-        f"Letters right in words of {lengths[-1]} after {steps} steps: {each(longest)}.",
-        f"Forward and backward pass of {ROWS} words of {timed[0]} and of {timed[-1]} letters on "
-        f"one core: {told}.",
-    ]
-    values = {"right": right, "milliseconds": times, "parameters": sizes}
-    return Shown(figure, lines, values)
+    return figure
 
 
 def _name_axes(figure: go.Figure, title: str, timed: Sequence[int]) -> None:

@@ -24,7 +24,7 @@ TINY = {
     "clipping": {"length": 10, **SHORT},
     "lstm": {"length": 10, "hidden_size": 8, "seeds": 1},
     "gru": {"length": 10, "hidden_size": 8, "seeds": 1},
-    "learning-rate": {"length": 10, "steps": 40, "total": 100},
+    "learning-rate": {"length": 10, "steps": 40, "total": 100, "seeds": 1},
     "regularisation": {"rows": 32, **SHORT},
     "batch-norm": {"length": 10, "num_layers": 2, **SHORT},
     "early-stopping": {"rows": 32, **SHORT},
