@@ -72,7 +72,7 @@ def gradient_descent(
     )
     style(figure, "Gradient descent on two weights", "recurrent weight w", "input weight u")
     told = ", ".join(f"{loss:.2g} at rate {rate}" for rate, loss in ends.items())
-    line = f"Mean squared error after {steps} steps, or where a path leaves 1e6: {told}."
+    line = f"Mean squared error after {steps} steps, or where a path passes 1e6: {told}."
     return Shown(figure, [line], {"losses": ends})
 
 
