@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: setup run demo test check coverage docs bench
+.PHONY: setup run demo test check coverage docs figures bench
 
 setup: $(READY)
 
@@ -42,6 +42,10 @@ coverage: $(READY)
 # The variable silences a notice of the theme about another major version of MkDocs.
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+# The figures of the chapter on why RNNs forget; they need kaleido and a Chromium.
+figures: $(READY)
+	$(BIN)/gradient-lab show all --out docs/why/figures --format svg
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.fuzz

@@ -101,7 +101,10 @@ def _parse(
     function: Callable[..., Any], words: Sequence[str], prog: str, about: str
 ) -> tuple[dict[str, Any], bool]:
     """The function's arguments, and whether `--json` is among the words."""
-    from jsonargparse import ActionConfigFile, ArgumentParser
+    from jsonargparse import ActionConfigFile, ArgumentParser, DefaultHelpFormatter
+
+    class Formatter(argparse.RawDescriptionHelpFormatter, DefaultHelpFormatter):
+        """jsonargparse's, which keeps the lines of what stands before and after the options."""
 
     class OneLineParser(ArgumentParser):
         """jsonargparse, with errors of one line."""
@@ -110,7 +113,12 @@ def _parse(
             _fail(prog, _one_line(ValueError(message)) + f"; see `{prog} --help`")
 
     quiet_libraries(prog)
-    parser = OneLineParser(prog=prog, description=about)
+    parser = OneLineParser(
+        prog=prog,
+        description=about,
+        epilog=getattr(function, "after", ""),
+        formatter_class=Formatter,
+    )
     parser.add_argument("--config", action=ActionConfigFile, help="YAML file of options")
     named = getattr(function, "positional", "")
     if named:
@@ -193,6 +201,7 @@ def verb(
     show: Callable[[Any], str],
     positional: str = "",
     code: Callable[[Any], int] = lambda _: 0,
+    after: str = "",
 ) -> Callable[[Any], Any]:
     """Mark a function whose result is printed: as JSON with `--json`, else as `show` has it.
 
@@ -201,6 +210,7 @@ def verb(
         positional: The argument, a text, that is given without its name; where the function has a
             default for it, it may be left out.
         code: The exit code of a result.
+        after: Stands below the options in the help, its lines kept.
     """
 
     def mark(function: Any) -> Any:
@@ -208,6 +218,7 @@ def verb(
         function.show = show
         function.positional = positional
         function.exit_code = code
+        function.after = after
         return function
 
     return mark
@@ -229,6 +240,8 @@ def quiet_libraries(command: str = "") -> None:
         "yfinance",
         "urllib3",
         "huggingface_hub",
+        "kaleido",
+        "choreographer",
     ):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")

@@ -4,6 +4,7 @@ from core.cli import run as run_command
 
 HERE = "apps.gradient_lab"
 VERBS = {
+    "show": (f"{HERE}.show:show", "one small experiment and one figure for each topic"),
     "gradients": (f"{HERE}.gradients:gradients", "gradient by lag, before and after training"),
     "memory": (f"{HERE}.memory:memory", "which cell remembers how far: score against length"),
     "ablate": (f"{HERE}.ablate:ablate", "each remedy alone on a vanilla RNN: which one mattered"),

@@ -1,6 +1,6 @@
 """The lab's pictures: gradient by lag, success against length, score while training, remedies."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import Any
 
@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from core import plots
 from core.comparison import interval
-from core.plots import COLORS, NamedCurve, style
+from core.plots import COLORS, LINES, NamedCurve, style
 from data.synthetic import TASKS
 
 Row = dict[str, Any]
@@ -83,6 +83,57 @@ def scores_while_training(rows: Sequence[Row], length: int) -> go.Figure:
         figure.update_yaxes(type="log", exponentformat="power")
     title = f"{task.name}, T={length}: score while training"
     return style(figure, title, "optimiser step", task.metric)
+
+
+def seed_lines(
+    series: Mapping[str, Sequence[tuple[Sequence[float], Sequence[float]]]],
+    title: str,
+    x: str,
+    y: str,
+) -> go.Figure:
+    """Every seed a line, all seeds of a name in one colour.
+
+    Args:
+        series: Abscissas and ordinates, one pair per seed, by name.
+        title: The figure's.
+        x: Name and unit of the abscissas.
+        y: Name and unit of the ordinates.
+    """
+    figure = go.Figure()
+    for line, (name, seeds) in zip(LINES, series.items(), strict=False):
+        for number, (across, up) in enumerate(seeds):
+            figure.add_scatter(
+                x=list(across),
+                y=list(up),
+                name=name,
+                mode="lines",
+                legendgroup=name,
+                showlegend=number == 0,
+                line={**line, "width": 1.5},
+            )
+    return style(figure, title, x, y)
+
+
+def seed_dots(values: Mapping[str, Sequence[float]], title: str, x: str, y: str) -> go.Figure:
+    """The mean of each name as a bar, every seed as a dot.
+
+    Args:
+        values: One per seed, by name; the first stands at the top.
+        title: The figure's.
+        x: What the values are, with unit.
+        y: What the names are.
+    """
+    means = [float(np.mean(seeds)) for seeds in values.values()]
+    figure = go.Figure(go.Bar(x=means, y=list(values), orientation="h", name="mean"))
+    figure.add_scatter(
+        x=[value for seeds in values.values() for value in seeds],
+        y=[name for name, seeds in values.items() for _ in seeds],
+        mode="markers",
+        name="each seed",
+        marker={"color": "#000000", "size": 6},
+    )
+    figure.update_yaxes(autorange="reversed")
+    return style(figure, title, x, y)
 
 
 def remedy_bars(rows: Sequence[Row]) -> go.Figure:

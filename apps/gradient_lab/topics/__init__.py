@@ -1,0 +1,1 @@
+"""One small experiment for each topic of the chapter; `apps.gradient_lab.show` names them."""
