@@ -1,4 +1,4 @@
-"""The chapter "Why RNNs forget, and what helps" is whole, in both languages, and true of the code."""
+"""The chapter "Why RNNs forget, and what helps": whole, in two languages, true of the code."""
 
 import ast
 import re
