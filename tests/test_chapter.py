@@ -1,6 +1,7 @@
 """The chapter "Why RNNs forget, and what helps": whole, in two languages, true of the code."""
 
 import ast
+import json
 import re
 from functools import cache
 from pathlib import Path
@@ -73,6 +74,28 @@ def test_a_page_has_its_command_its_figure_and_the_way_on(topic, suffix):
     assert f"gradient-lab show {topic}" in shown
     assert re.search(rf"^!\[[^\]]+\]\(figures/{topic}\.svg\)$", text, re.M)
     assert f"]({NEXT[topic]}.md)" in text.strip().splitlines()[-1]
+
+
+def numbers(text: str) -> list[str]:
+    return re.findall(r"\d+(?:\.\d+)?(?:e[+-]\d+)?", text)
+
+
+def rounds_to(measured: str, told: str) -> bool:
+    """Whether a number is told as it was measured, or rounded to two decimals or more."""
+    decimals = len(told.partition(".")[2])
+    is_rounded = "e" not in told and decimals >= 2
+    return measured == told or (is_rounded and f"{float(measured):.{decimals}f}" == told)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("topic", TOPICS)
+def test_a_page_tells_every_number_that_its_figure_measured(topic, suffix):
+    assert (CHAPTER / "figures" / f"{topic}.svg").is_file()
+    lines = json.loads((CHAPTER / "figures" / "measured.json").read_text(encoding="utf-8"))[topic]
+    reading = read(topic + suffix).partition(f"](figures/{topic}.svg)\n\n")[2].partition("\n")[0]
+    told = numbers(reading)
+    for measured in numbers(" ".join(lines)):
+        assert any(rounds_to(measured, number) for number in told), f"{measured} is not in {told}"
 
 
 @pytest.mark.parametrize("topic", TOPICS)
