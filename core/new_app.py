@@ -50,6 +50,12 @@ def _from_words(arguments: Sequence[str] | None) -> None:
     parser.add_argument("--from", dest="source", required=True, help=" or ".join(KINDS))
     parser.add_argument("--out", type=Path, help="write a repository of its own into this folder")
     given = parser.parse_args(arguments)
+    here = Path.cwd()
+    if given.out is None and not here.is_relative_to(ROOT):
+        raise ValueError(
+            f"{here} lies outside {ROOT}, which new-app would change: call it there, or give --out "
+            "for a repository of its own"
+        )
     print(new_app(given.name, given.source, given.out))
 
 

@@ -165,3 +165,22 @@ def test_a_repository_of_its_own_keeps_the_contract(tmp_path, app):
     assert [path.name for path in (out / "apps").glob("*/__main__.py")]
     result = python(out, "pytest", "tests/test_app_contract.py", "tests/test_architecture.py")
     assert result.returncode == 0, result.stdout[-2000:]
+
+
+def test_it_changes_no_checkout_that_one_is_not_in(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(["spare_parts", "--from", "chatbot"])
+    assert ended.value.code == 2
+    assert "lies outside" in capsys.readouterr().err
+    assert not (ROOT / "apps" / "spare_parts").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("app", KINDS)
+def test_the_tests_of_a_copy_pass(checkout, app):
+    root, _ = checkout
+    result = python(
+        root, "pytest", f"tests/apps/{NAMES[app]}", "-m", "not slow", "-p", "no:cacheprovider"
+    )
+    assert result.returncode == 0, result.stdout[-2000:]
