@@ -25,7 +25,7 @@ def open_page(request, monkeypatch, tmp_path):
         monkeypatch.setattr("sys.argv", ["page", *([] if run is None else [str(run)])])
         page = AppTest.from_file(str(request.module.PAGE), default_timeout=60)
         for name, value in state.items():
-            page.session_state[name.replace("_", " ")] = value
+            page.session_state[" ".join(name.rsplit("_", 1))] = value
         return page.run()
 
     yield open_it
