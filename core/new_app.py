@@ -15,8 +15,8 @@ from typing import NoReturn
 
 from core.cli import guarded
 from core.files import write_text
-from core.new_names import KINDS, Kind, check_name, renamed, wrapped
-from core.new_repository import commit, write_repository
+from core.new_names import KINDS, Kind, check_name, renamed, without_results, wrapped
+from core.new_repository import commit, copy_core, write_repository
 from core.new_wiring import add_front_end, add_project_entries, add_texts, fixtures_of
 
 ROOT = Path(__file__).parents[1]
@@ -97,6 +97,8 @@ def copy_app(root: Path, target: Path, kind: Kind, name: str) -> None:
     for part in ("apps", "tests/apps"):
         _copy_renamed(root / part / kind.app, target / part / name, kind, name)
     tests = (root / "tests" / "conftest.py").read_text(encoding="utf-8")
+    readme = target / "apps" / name / "README.md"
+    write_text(readme, without_results(readme.read_text(encoding="utf-8"), kind, name))
     text = renamed(fixtures_of(tests, kind.fixture), kind, name)
     write_text(target / "tests" / "apps" / name / "conftest.py", text)
     _tidy(target)
@@ -197,20 +199,13 @@ def _copy_outside(root: Path, out: Path, kind: Kind, name: str) -> None:
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".new-app-") as temporary:
         built = Path(temporary) / "built"
         copy_app(root, built, kind, name)
-        write_repository(root, built, kind, name, "\n".join(places_after(root, built, kind, name)))
+        copy_core(root, built, kind, name)
+        write_repository(root, built, kind, name, "\n".join(places(built, kind, name)))
         _tidy(built)
         commit(built, kind)
         if out.exists():
             out.rmdir()  # it is empty
         built.rename(out)
-
-
-def places_after(root: Path, built: Path, kind: Kind, name: str) -> list[str]:
-    """The five places of a repository whose shared texts are written first."""
-    shutil.copytree(root / "core", built / "core", ignore=shutil.ignore_patterns("__pycache__"))
-    texts = built / "core" / "ui" / "texts.yaml"
-    write_text(texts, add_texts(texts.read_text(encoding="utf-8"), kind, name))
-    return places(built, kind, name)
 
 
 if __name__ == "__main__":

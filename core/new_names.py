@@ -22,12 +22,14 @@ class Kind:
         section: Its section of the page's texts.
         fixture: The fixture of `tests/conftest.py` that trains it.
         places: What to change: words, file, and how the line begins.
+        measured: Sections of its README that a copy has yet to earn.
     """
 
     app: str
     section: str
     fixture: str
     places: tuple[tuple[str, str, str], ...]
+    measured: tuple[str, ...]
 
 
 _TEXTS = (
@@ -51,6 +53,7 @@ KINDS = {
             ("the metrics", "apps/{name}/scores.py", "def score_content"),
             _TEXTS,
         ),
+        measured=("What retraining gains and costs", "Results"),
     ),
     "stock_forecast": Kind(
         app="stock_forecast",
@@ -67,6 +70,7 @@ KINDS = {
             ("the metrics", "apps/{name}/row_scores.py", "ROW_METRICS"),
             _TEXTS,
         ),
+        measured=("What to hope for", "Results", "How far back, how far ahead"),
     ),
 }
 
@@ -134,6 +138,26 @@ def renamed(text: str, kind: Kind, name: str) -> str:
     for pattern, word in changes.items():
         text = re.sub(pattern, word, text, flags=re.MULTILINE)
     return text
+
+
+def without_results(readme: str, kind: Kind, name: str) -> str:
+    """A copied README without what was measured on another app's data.
+
+    Raises:
+        ValueError: A section that is to be left out is not there.
+    """
+    head, *sections = re.split(r"^(?=## )", readme, flags=re.MULTILINE)
+    by_heading = {section.partition("\n")[0].removeprefix("## "): section for section in sections}
+    if missing := set(kind.measured) - by_heading.keys():
+        raise ValueError(f"README of {kind.app} has no section {missing.pop()!r}; mend new_names")
+    head = re.sub(r"^# .*", f"# {name.replace('_', ' ').capitalize()}", head)
+    kept = [text for heading, text in by_heading.items() if heading not in kind.measured]
+    own = (
+        "## Results\n"
+        f"None of its own yet. `{name.replace('_', '-')} compare` and `evaluate` measure them, on "
+        "data that was held out; put the table here.\n"
+    )
+    return "".join([head, *kept]).rstrip() + f"\n\n{own}"
 
 
 def wrapped(line: str, width: int = 100) -> str:

@@ -7,15 +7,17 @@ from pathlib import Path
 
 from core.files import write_text
 from core.new_names import Kind
-from core.new_wiring import without_fixtures
+from core.new_wiring import add_texts, own_texts, without_fixtures
 
 AS_THEY_ARE = (".gitignore", "LICENSE", "requirements.lock", ".ci", "data", "apps/__init__.py")
-TESTS = ("test_app_contract.py", "test_architecture.py", "apps/conftest.py")
+TESTS = ("test_app_contract.py", "test_architecture.py", "apps/conftest.py", "core", "data")
+PACKAGE = "recurrent-suite"
 MAKEFILE = """\
 demo: $(READY)
 	$(BIN)/python -m apps.{name} demo
 
 check: $(READY)
+	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
@@ -29,8 +31,8 @@ test-all: check
 README = """\
 # {title}
 
-A recurrent network on Lightning, begun as a copy of `{app}`. Two commands do everything on a fresh
-machine:
+A recurrent network on Lightning, begun as a copy of `{app}`. On a fresh machine with Python 3.11,
+git and make:
 
 ```bash
 make setup
@@ -50,6 +52,20 @@ Change five things, in this order:
 
 `core/` and `data/` are shared parts, `apps/{name}/` is yours. `make test` leaves out the slow
 tests; `make test-all` runs them.
+"""
+WORKFLOW = """\
+name: test
+on: [push, pull_request]
+jobs:
+  test:
+    runs-on: ubuntu-latest
+    timeout-minutes: 45
+    steps:
+      - uses: actions/checkout@v4
+      - uses: actions/setup-python@v5
+        with:
+          python-version: "3.11"
+      - run: .ci/run
 """
 
 
@@ -80,6 +96,19 @@ def write_repository(root: Path, built: Path, kind: Kind, name: str, places: str
     words = {"title": name.replace("_", " ").capitalize(), "script": name.replace("_", "-")}
     text = README.format(name=name, app=kind.app, places=places, **words)
     write_text(built / "README.md", text)
+    write_text(built / ".github" / "workflows" / "test.yml", WORKFLOW)
+    for path in (*built.glob("*.toml"), *built.rglob("*.py"), *built.rglob("*.md")):
+        old = path.read_text(encoding="utf-8")
+        if PACKAGE in old:
+            write_text(path, old.replace(PACKAGE, words["script"]))
+
+
+def copy_core(root: Path, built: Path, kind: Kind, name: str) -> None:
+    """Copy `core/` without what makes new apps, and with this app's texts alone."""
+    left_out = shutil.ignore_patterns("__pycache__", "new_*.py")
+    shutil.copytree(root / "core", built / "core", ignore=left_out)
+    path = built / "core" / "ui" / "texts.yaml"
+    write_text(path, own_texts(add_texts(path.read_text(encoding="utf-8"), kind, name), name))
 
 
 def own_project(text: str, name: str) -> str:

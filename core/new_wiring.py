@@ -5,6 +5,8 @@ import re
 
 from core.new_names import Kind, renamed
 
+SHARED_TEXTS = ("common", "plots")
+
 
 def insert_once(text: str, pattern: str, new: str, where: str) -> str:
     """Put a text behind the only place that a pattern finds.
@@ -45,6 +47,13 @@ def add_texts(text: str, kind: Kind, name: str) -> str:
     own_card = renamed(card[0], kind, name).replace(f"  {kind.section}:", f"  {name}:", 1)
     text = text[: card.end()] + own_card + text[card.end() :]
     return f"{text.rstrip()}\n\n{own}"
+
+
+def own_texts(text: str, name: str) -> str:
+    """The page's texts with one app's section and those that every page shares."""
+    head, *sections = re.split(r"^(?=\w+:)", text, flags=re.MULTILINE)
+    kept = [one for one in sections if one.split(":")[0] in (*SHARED_TEXTS, name)]
+    return head + "\n".join(_without_comments_at_the_end(one) for one in kept)
 
 
 def add_front_end(text: str, kind: Kind, name: str) -> str:

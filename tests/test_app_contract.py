@@ -17,7 +17,7 @@ def verbs(app: Path) -> dict[str, tuple[str, str]]:
 
 @pytest.mark.parametrize("app", APPS, ids=lambda p: p.name)
 def test_an_app_has_its_files(app):
-    # An app that trains something to keep has a run folder; the gradient lab only measures.
+    # What trains something to keep has a run folder, which an app that only measures has not.
     for name in (*EVERY_APP, *(WITH_RUNS if "train" in verbs(app) else ())):
         assert (app / name).exists(), name
 

@@ -53,8 +53,8 @@ RULES = [
 LEFT_OUT = {
     "make ": "the tests would run themselves; each app's verbs run here one by one",
     "podman ": "tests/test_deploy.py reads the Containerfile; an image takes minutes and a network",
-    "torchrun ": "it needs four hosts; tests/core/test_distributed.py starts two",
-    "chatbot train --data corpus/": "eight processes; tests/core/test_distributed.py starts two",
+    "torchrun ": "it needs four hosts; tests/apps/test_distributed.py starts two",
+    "chatbot train --data corpus/": "eight processes; tests/apps/test_distributed.py starts two",
     "stock-forecast fetch --data yahoo:": "tests/data/test_yahoo_remote.py has a stand-in",
     "stock-forecast check --data yahoo:": "a network; tests/apps/test_check.py reads a file",
     "stock-forecast retrain --run runs/stock_forecast/champion --data yahoo:": "as above",

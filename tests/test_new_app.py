@@ -5,9 +5,11 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from core.new_app import guide, main, new_app
 from core.new_names import KINDS, renamed
@@ -53,6 +55,15 @@ def test_no_word_of_the_old_app_is_left(checkout, app):
         for path in (root / folder / NAMES[app]).rglob("*"):
             if path.suffix in (".py", ".yaml", ".md"):
                 assert not re.search(OLD_WORDS[app], path.read_text(), re.IGNORECASE), path
+
+
+@pytest.mark.parametrize("app", KINDS)
+def test_a_copy_boasts_of_nothing_that_it_did_not_measure(checkout, app):
+    root, _ = checkout
+    text = (root / "apps" / NAMES[app] / "README.md").read_text()
+    assert text.startswith(f"# {NAMES[app].replace('_', ' ').capitalize()}\n")
+    assert "None of its own yet" in text
+    assert not re.search(r"StockNet|cucom|benchmarks", text)
 
 
 @pytest.mark.parametrize("app", KINDS)
@@ -157,14 +168,57 @@ def test_a_copy_trains_and_evaluates_on_its_sample(checkout, app):
     assert result.returncode == 0, result.stderr[-1000:]
 
 
+@pytest.fixture(scope="module", params=KINDS)
+def own(request, tmp_path_factory):
+    """A repository of its own, and its app."""
+    out = tmp_path_factory.mktemp("own") / "new"
+    new_app(NAMES[request.param], request.param, out)
+    return out, NAMES[request.param]
+
+
+def test_a_repository_of_its_own_speaks_of_its_app_alone(own):
+    out, name = own
+    assert [path.parent.name for path in out.glob("apps/*/__main__.py")] == [name]
+    texts = yaml.safe_load((out / "core" / "ui" / "texts.yaml").read_text())
+    assert set(texts) == {"common", "plots", name}
+    project = tomllib.loads((out / "pyproject.toml").read_text())["project"]
+    script = name.replace("_", "-")
+    assert project["name"] == script
+    assert project["scripts"] == {script: f"apps.{name}.__main__:main"}
+    assert not [path for path in tree(out / "core") if path.name.startswith("new_")]
+    named = "recurrent-suite|new-app|gradient.lab"
+    texts = [path for path in tree(out) if path.suffix in (".py", ".toml", ".md", ".yaml", ".yml")]
+    assert [path for path in texts if re.search(named, path.read_text())] == []
+
+
+def test_a_repository_of_its_own_begins_with_one_commit_and_a_workflow(own):
+    out, _ = own
+    git = ["git", "-C", str(out)]
+    log = subprocess.run([*git, "log", "--oneline"], capture_output=True, text=True, check=True)
+    assert log.stdout.count("\n") == 1
+    left = subprocess.run([*git, "status", "--short"], capture_output=True, text=True, check=True)
+    assert left.stdout == ""
+    workflow = yaml.safe_load((out / ".github" / "workflows" / "test.yml").read_text())
+    assert workflow["jobs"]["test"]["steps"][-1] == {"run": ".ci/run"}
+    assert os.access(out / ".ci" / "run", os.X_OK)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("app", KINDS)
-def test_a_repository_of_its_own_keeps_the_contract(tmp_path, app):
-    out = tmp_path / "own"
-    new_app(NAMES[app], app, out)
-    assert [path.name for path in (out / "apps").glob("*/__main__.py")]
-    result = python(out, "pytest", "tests/test_app_contract.py", "tests/test_architecture.py")
+def test_a_repository_of_its_own_keeps_the_house_rules(own):
+    out, _ = own
+    for words in (["format", "--check"], ["check"]):
+        result = python(out, "ruff", *words, "--no-cache", ".")
+        assert result.returncode == 0, result.stdout[-2000:]
+    tests = ["tests/test_app_contract.py", "tests/test_architecture.py", "tests/core/ui"]
+    result = python(out, "pytest", *tests, "-p", "no:cacheprovider")
     assert result.returncode == 0, result.stdout[-2000:]
+
+
+def test_its_tests_of_core_and_data_need_no_app():
+    for folder in ("core", "data"):
+        for path in (ROOT / "tests" / folder).rglob("*.py"):
+            app = r"^\s*(?:from|import) apps\b|\bTINY_|^def test_.*[( ](?:chat|stocks)[,):]"
+            assert not re.search(app, path.read_text(), re.MULTILINE), path
 
 
 def test_it_changes_no_checkout_that_one_is_not_in(tmp_path, monkeypatch, capsys):

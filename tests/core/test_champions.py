@@ -209,15 +209,3 @@ def test_of_two_that_beat_the_same_champion_one_is_promoted(tmp_path: Path) -> N
     assert sorted(one.exitcode for one in both) == [0, 1, 1]
     assert len(history(tmp_path)) == 4
     assert history(tmp_path)[-1]["run"] == current(tmp_path)
-
-
-def test_the_command_goes_back(tmp_path: Path, command) -> None:
-    three(tmp_path)
-    done = command("chatbot", "rollback", "--run", tmp_path / "champion", "--json")
-    assert done.code == 0, done.err
-    assert json.loads(done.out) == {"champion": str(tmp_path / "b"), "replaced": "c"}
-    told = command("chatbot", "rollback", "--run", tmp_path / "a")
-    assert "(before: b)" in told.out
-    wrong = command("stock-forecast", "rollback", "--run", tmp_path / "b")
-    assert wrong.code == 2
-    assert "a run of chatbot, not of stock_forecast" in wrong.err

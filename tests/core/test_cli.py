@@ -1,5 +1,4 @@
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -275,47 +274,3 @@ def test_call_gives_the_result_of_a_function() -> None:
 
     assert call(double, ["--number", "4"], "tool") == 8
     assert call(double, ["--number", "4", "--times", "3"], "tool") == 12
-
-
-def test_help_of_the_apps_is_given_before_anything_heavy_is_imported() -> None:
-    code = (
-        "import sys, apps.chatbot.__main__ as chatbot, apps.stock_forecast.__main__ as stock\n"
-        "sys.argv[1:] = ['--help']\n"
-        "for app in (chatbot, stock):\n"
-        "    try:\n"
-        "        app.main()\n"
-        "    except SystemExit as stop:\n"
-        "        assert stop.code == 0\n"
-        "heavy = {'torch', 'pandas', 'pytorch_lightning', 'streamlit', 'numpy'}\n"
-        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stderr == "[]\n"
-    for name in ("chatbot", "stock-forecast", "train", "reply", "forecast"):
-        assert name in done.stdout
-
-
-def test_a_configuration_that_is_none_is_told_in_one_line(tmp_path: Path) -> None:
-    from apps.stock_forecast.train import train
-
-    def told(text: str) -> str:
-        path = tmp_path / "c.yaml"
-        path.write_text(text)
-        with pytest.raises((ValueError, SystemExit)) as error:
-            call(train, ["--config", str(path)], "train")
-        return str(error.value)
-
-    assert "c.yaml: model must be a table of options" in told("model: null")
-    assert "c.yaml: model must be a table of options" in told("model: 0.5")
-    (tmp_path / "other.yaml").write_text("cell: gru")
-    assert "c.yaml: model must be a table of options" in told(f"model: {tmp_path}/other.yaml")
-    assert "c.yaml: config is no option of a file" in told(f"config: {tmp_path}/c.yaml")
-    assert "windows.context_length=null is no value" in told("windows: {context_length: null}")
-    assert "model.cell=null is no value" in told("model: {cell: null}")
-    assert "data=null is no value" in told("data: null")
-    assert "offline=null is no value" in told("offline: null")
-    number = "1" + "0" * 400
-    assert "an option of another kind" in told(f"optim: {{learning_rate: {number}}}")
-    assert "hidden_size=1000000000 must lie between" in told("model: {hidden_size: 1000000000}")
-    assert "num_layers=1000000000" in told("model: {num_layers: 1000000000}")
-    assert "num_members=1000000000" in told("model: {num_members: 1000000000}")

@@ -61,24 +61,24 @@ def page():
         running = watch_training(runs)
         if st.session_state.pop("another visitor starts now", False):
             words = ["--run=runs/theirs", "--seconds=60"]
-            jobs.start(job_folder(runs), "work_of_a_test:work", words, "chatbot.training")
+            jobs.start(job_folder(runs), "work_of_a_test:work", words, "common.run")
             st.text(f"busy {is_training(runs)}")
         st.text(f"running {running}, last {last_result(runs)}")
         for number, words in enumerate((["--seconds=60"], [], ["--fail=true"])):
             if st.button(f"start {number}"):
                 start = ["--run=runs/new", *words]
-                start_training(runs, "work_of_a_test:work", start, "chatbot.training")
+                start_training(runs, "work_of_a_test:work", start, "common.run")
         for word in ("true", "false"):
             if st.button(f"decide {word}"):
                 start = ["--run=runs/new", f"--promoted={word}"]
-                start_training(runs, "work_of_a_test:decide", start, "chatbot.training")
+                start_training(runs, "work_of_a_test:decide", start, "common.run")
         show_last_decision(runs)
         if "broken" in sys.argv:
             raise RuntimeError("what nobody foresaw")
         if "refused" in sys.argv:
             raise ValueError("the [file](x) is wrong; mend it")
 
-    show_page("chatbot.title", body)
+    show_page("common.run", body)
 
 
 @pytest.fixture
