@@ -19,6 +19,9 @@ import pytest
 
 from core.champions import promote, promote_first
 from tests.conftest import TINY_CHAT, TINY_PRICES, write_dialogues, write_prices
+from tests.data.test_yahoo_news import story
+from tests.data.test_yahoo_news import yahoo as yahoo_of_news  # noqa: F401
+from tests.data.test_yahoo_remote import yahoo as yahoo_of_prices  # noqa: F401
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "apps").glob("*/README.md"))]
@@ -55,9 +58,6 @@ LEFT_OUT = {
     "podman ": "tests/test_deploy.py reads the Containerfile; an image takes minutes and a network",
     "torchrun ": "it needs four hosts; tests/apps/test_distributed.py starts two",
     "chatbot train --data corpus/": "eight processes; tests/apps/test_distributed.py starts two",
-    "stock-forecast fetch --data yahoo:": "tests/data/test_yahoo_remote.py has a stand-in",
-    "stock-forecast check --data yahoo:": "a network; tests/apps/test_check.py reads a file",
-    "stock-forecast retrain --run runs/stock_forecast/champion --data yahoo:": "as above",
     "new-app ": "it changes the repository; tests/test_new_app.py runs it in copies of it",
     "python -m apps.demand ": "new-app makes it; tests/test_new_app.py runs a copy's verbs",
     "gradient-lab show": "six minutes; tests/apps/gradient_lab/test_show.py makes small ones",
@@ -182,10 +182,22 @@ def serve(words: list[str], folder: Path) -> None:
     assert well, log.read_text()
 
 
+@pytest.fixture
+def yahoo(request, monkeypatch, tmp_path):
+    """The stand-ins for Yahoo, with prices up to today and a story."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    days = pd.bdate_range("2015-01-05", pd.Timestamp.today().normalize())
+    for ticker in ("AAPL", "MSFT"):
+        request.getfixturevalue("yahoo_of_prices").add(ticker, days)
+        request.getfixturevalue("yahoo_of_news").stories[ticker] = [story(1)]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("command_line", COMMANDS)
-def test_the_command_runs(command_line, folders, command, monkeypatch):
+def test_the_command_runs(command_line, folders, command, monkeypatch, request):
     words = made_small(command_line)
+    if "yahoo:" in command_line:
+        request.getfixturevalue("yahoo")
     folder = folders.get(words[0], folders["bash"])
     if words[0] not in APPS:
         subprocess.run(["bash", "-euc", command_line], cwd=folder, check=True)
