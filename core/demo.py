@@ -32,8 +32,8 @@ DARK = {
 def open_page(
     page: Path,
     port: int,
-    arguments: Sequence[str],
     *,
+    run: Path | None = None,
     host: str = HOST,
     preload: Sequence[str] = (),
     is_alone: bool = True,
@@ -43,7 +43,7 @@ def open_page(
     Args:
         page: The script.
         port: Where it listens, 1024 to 65535.
-        arguments: For the script.
+        run: The run folder that the script shows first; None for the one that it finds.
         host: Address to listen on; the default is reached from this machine alone.
         preload: Modules that are slow to import and are so before the address is printed.
         is_alone: Whether it leads to no other page. Streamlit takes each module of a folder
@@ -76,7 +76,8 @@ def open_page(
         start_log("demo")
         _share_the_log()
     words = [f"--{name}={value}" for name, value in options.items()]
-    cli.main(["run", str(page), *words, "--", *arguments], standalone_mode=False)
+    shown = [] if run is None else [str(run)]
+    cli.main(["run", str(page), *words, "--", *shown], standalone_mode=False)
 
 
 def _share_the_log() -> None:
@@ -115,7 +116,7 @@ def main() -> None:
     parser.add_argument("--preload", default="", help="modules to import first, with commas")
     given = parser.parse_args()
     preload = [name for name in given.preload.split(",") if name]
-    open_page(given.page, given.port, [], host=given.host, preload=preload, is_alone=False)
+    open_page(given.page, given.port, host=given.host, preload=preload, is_alone=False)
 
 
 if __name__ == "__main__":

@@ -40,8 +40,7 @@ def demo(run: Path | None = None, port: int = 8501, host: str = "localhost") -> 
     from core.demo import open_page
 
     page = Path(__file__).with_name("streamlit_app.py")
-    arguments = [] if run is None else [str(run)]
-    open_page(page, port, arguments, host=host, preload=PRELOAD)
+    open_page(page, port, run=run, host=host, preload=PRELOAD)
 
 
 if __name__ == "__main__":

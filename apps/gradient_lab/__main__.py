@@ -35,7 +35,7 @@ def demo(port: int = 8501, host: str = "localhost") -> None:
     from core.demo import open_page
 
     page = Path(__file__).with_name("streamlit_app.py")
-    open_page(page, port, [], host=host, preload=PRELOAD)
+    open_page(page, port, host=host, preload=PRELOAD)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ PAGE = "import sys\nimport streamlit as st\nst.text(f'arguments {sys.argv[1:]}')
 
 def test_a_port_out_of_range_is_named(tmp_path):
     with pytest.raises(ValueError, match="port=80"):
-        open_page(tmp_path / "page.py", 80, [])
+        open_page(tmp_path / "page.py", 80)
 
 
 def test_a_taken_port_is_named(tmp_path):
@@ -23,7 +23,7 @@ def test_a_taken_port_is_named(tmp_path):
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(ValueError, match=f"port={port} is taken"):
-            open_page(tmp_path / "page.py", port, [])
+            open_page(tmp_path / "page.py", port)
 
 
 def test_the_page_is_served_on_localhost_alone(tmp_path):
@@ -31,7 +31,7 @@ def test_the_page_is_served_on_localhost_alone(tmp_path):
     page.write_text(PAGE)
     server = subprocess.Popen(
         [sys.executable, "-c", f"from core.demo import open_page; from pathlib import Path; "
-         f"open_page(Path({str(page)!r}), 18511, ['x'])"],
+         f"open_page(Path({str(page)!r}), 18511, run=Path('x'))"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     try:
