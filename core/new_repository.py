@@ -16,12 +16,7 @@ MAKEFILE = """\
 demo: $(READY)
 	$(BIN)/python -m apps.{name} demo
 
-check: $(READY)
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-
+{check}
 test: check
 	$(BIN)/python -m pytest -m "not slow"
 
@@ -132,12 +127,13 @@ def own_project(text: str, name: str) -> str:
 def own_makefile(text: str, name: str) -> str:
     """A Makefile with the same `setup`, and the rest for one app."""
     head, found, _ = text.partition("run: $(READY)\n")
-    if not found:
-        raise ValueError("Makefile has no target run behind setup; mend core/new_repository.py")
+    check = re.search(r"^check: .*\n(?:\t.*\n)+", text, re.MULTILINE)
+    if not found or check is None:
+        raise ValueError("Makefile has no run behind setup, or no check; mend new_repository")
     head = re.sub(r"^#.*`make run`.*\n", "# `make setup`, then `make test`.\n", head)
     phony = ".PHONY: setup demo check test test-all\n"
     head = re.sub(r"^\.PHONY:.*\n", phony, head, flags=re.MULTILINE)
-    return head + MAKEFILE.format(name=name)
+    return head + MAKEFILE.format(name=name, check=check[0])
 
 
 def commit(folder: Path, kind: Kind) -> None:
