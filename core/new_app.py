@@ -4,18 +4,21 @@ Text work alone: nothing of the apps is imported, and a copy is put in place whe
 """
 
 import argparse
+import json
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
-from core.cli import guarded
+from core.cli import PACKAGE, guarded
 from core.files import write_text
-from core.new_names import KINDS, Kind, check_name, renamed, without_results, wrapped
+from core.new_names import KINDS, Kind, check_free, check_name, renamed, without_results, wrapped
 from core.new_repository import commit, copy_core, write_repository
 from core.new_wiring import add_front_end, add_project_entries, add_texts, fixtures_of
 
@@ -56,10 +59,13 @@ def _from_words(arguments: Sequence[str] | None) -> None:
             f"{here} lies outside {ROOT}, which new-app would change: call it there, or give --out "
             "for a repository of its own"
         )
-    print(new_app(given.name, given.source, given.out))
+    root = new_app(given.name, given.source, given.out)
+    setup = [f"cd {shlex.quote(str(root))} && make setup"] if given.out else _install(root)
+    folder = ".venv/bin/" if given.out else ""
+    print(guide(root, kind_of(given.source), given.name, setup, folder))
 
 
-def new_app(name: str, source: str, out: Path | None = None, root: Path = ROOT) -> str:
+def new_app(name: str, source: str, out: Path | None = None, root: Path = ROOT) -> Path:
     """Copy an app under a new name.
 
     Args:
@@ -69,27 +75,40 @@ def new_app(name: str, source: str, out: Path | None = None, root: Path = ROOT) 
         root: The checkout that is copied from.
 
     Returns:
-        What was made, what to try, and the five places to change.
+        The checkout that the copy stands in.
 
     Raises:
         ValueError: A name that cannot be used, an unknown app, a folder that is in use, or a
             source tree that is not whole.
     """
-    kind = KINDS.get(source.replace("-", "_"))
-    if kind is None:
-        raise ValueError(f"--from {source}: no app to copy; choose one of {', '.join(KINDS)}")
+    kind = kind_of(source)
     for part in (f"apps/{kind.app}", f"tests/apps/{kind.app}", "pyproject.toml", "Makefile"):
         if not (root / part).exists():
             raise ValueError(f"{root} has no {part}; run new-app from a checkout of the repository")
     check_name(name, root)
-    place = root if out is None else out
-    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"--out {out} is not empty; choose a new folder")
+    check_free(name, kind, root)
     if out is None:
         _copy_inside(root, kind, name)
-    else:
-        _copy_outside(root, out, kind, name)
-    return guide(place, kind, name)
+        return root
+    out = out.resolve()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"--out {out} is not empty; choose a new folder")
+    if out.is_relative_to(root.resolve()):
+        raise ValueError(f"--out {out} lies in {root}; choose a folder elsewhere, or leave it out")
+    _copy_outside(root, out, kind, name)
+    return out
+
+
+def kind_of(source: str) -> Kind:
+    """What `--from` names.
+
+    Raises:
+        ValueError: It is no app that can be copied.
+    """
+    kind = KINDS.get(source.replace("-", "_"))
+    if kind is None:
+        raise ValueError(f"--from {source}: no app to copy; choose one of {', '.join(KINDS)}")
+    return kind
 
 
 def copy_app(root: Path, target: Path, kind: Kind, name: str) -> None:
@@ -126,20 +145,48 @@ def places(root: Path, kind: Kind, name: str) -> list[str]:
     return lines
 
 
-def guide(root: Path, kind: Kind, name: str) -> str:
-    """What to do with a copy."""
-    script = name.replace("_", "-")
+def guide(root: Path, kind: Kind, name: str, setup: Sequence[str], folder: str) -> str:
+    """What to do with a copy.
+
+    Args:
+        root: The checkout that it stands in.
+        kind: What it was copied from.
+        name: Its name.
+        setup: Commands that come before its own.
+        folder: Where its own command lies, with a slash; empty where the shell finds it.
+
+    Returns:
+        What to try, and the five places to change, in order.
+    """
+    command = f"{folder}{name.replace('_', '-')}"
+    words = (f"train --config apps/{name}/configs/small.yaml", "evaluate", "compare", "demo")
+    lines = [*setup, *(f"{command} {verb}" for verb in words)]
     return "\n".join(
         [
             f"Made apps/{name} and tests/apps/{name} in {root}.",
             "Try it on the sample:",
-            f"  python -m apps.{name} train --config apps/{name}/configs/small.yaml",
-            f"  python -m apps.{name} demo",
-            f"The command {script} is there after `pip install --no-deps -e .` or `make setup`.",
+            *(f"  {line}" for line in lines),
             "Then change five things, in this order:",
             *places(root, kind, name),
         ]
     )
+
+
+def _install(root: Path) -> list[str]:
+    """Put the copy's command beside this one; what is left to do where that cannot be.
+
+    An environment that runs another checkout's commands is left as it is.
+    """
+    by_hand = ["make setup"]
+    try:
+        origin = json.loads(distribution(PACKAGE).read_text("direct_url.json") or "{}")
+    except PackageNotFoundError:
+        return by_hand
+    if origin.get("url") != root.as_uri():
+        return by_hand
+    words = ["install", "--quiet", "--no-deps", "--no-build-isolation", "-e", str(root)]
+    done = subprocess.run([sys.executable, "-m", "pip", *words], capture_output=True, check=False)
+    return by_hand if done.returncode else []
 
 
 def _copy_renamed(source: Path, target: Path, kind: Kind, name: str) -> None:
@@ -203,9 +250,11 @@ def _copy_outside(root: Path, out: Path, kind: Kind, name: str) -> None:
         write_repository(root, built, kind, name, "\n".join(places(built, kind, name)))
         _tidy(built)
         commit(built, kind)
-        if out.exists():
-            out.rmdir()  # it is empty
-        built.rename(out)
+        if out.exists():  # and is empty; a shell may stand in it
+            for path in built.iterdir():
+                path.rename(out / path.name)
+        else:
+            built.rename(out)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,11 @@ import tomllib
 from dataclasses import dataclass
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from token import NAME
+from tokenize import tokenize
 
 LONGEST = 20
-OUR_OWN = ("core", "data", "apps", "tests", "benchmarks", "docs", "deploy")
+OUR_OWN = ("core", "data", "apps", "tests", "benchmarks", "docs", "deploy", "runs", "build", "site")
 VERBS = "train|evaluate|compare|retrain|rollback|export|reply|chat|serve|check|demo"
 
 
@@ -105,6 +107,28 @@ def check_name(name: str, root: Path) -> None:
         raise ValueError(f"{name} is taken in this repository; choose another name")
 
 
+def camel_case(name: str) -> str:
+    """The name of a class, from that of a package."""
+    return "".join(word.capitalize() for word in name.split("_"))
+
+
+def check_free(name: str, kind: Kind, root: Path) -> None:
+    """Refuse a name that the code to be copied gives to something else.
+
+    Raises:
+        ValueError: A variable, function or class there has it.
+    """
+    for folder in (root / "apps" / kind.app, root / "tests" / "apps" / kind.app):
+        for path in folder.rglob("*.py"):
+            with path.open("rb") as lines:
+                words = {token.string for token in tokenize(lines.readline) if token.type == NAME}
+            if found := {name, camel_case(name)} & words:
+                raise ValueError(
+                    f"{name} is taken: {path.relative_to(root)} calls something {found.pop()}; "
+                    f"choose another name, such as {name[: LONGEST - 4]}_app"
+                )
+
+
 def renamed(text: str, kind: Kind, name: str) -> str:
     """The text of a copied file under the new name.
 
@@ -114,7 +138,7 @@ def renamed(text: str, kind: Kind, name: str) -> str:
         name: The copy's name.
     """
     script = name.replace("_", "-")
-    camel = "".join(word.capitalize() for word in name.split("_"))
+    camel = camel_case(name)
     if kind.app == "chatbot":
         changes = {
             r"Chatbot": camel,
@@ -135,9 +159,10 @@ def renamed(text: str, kind: Kind, name: str) -> str:
             r"\bstock forecaster": f"{name} forecaster",
             r"\bStock forecaster": f"{camel} forecaster",
         }
-    for pattern, word in changes.items():
-        text = re.sub(pattern, word, text, flags=re.MULTILINE)
-    return text
+    # In one pass: a name may hold the word that it replaces, as my_chatbot does.
+    words = list(changes.values())
+    pattern = "|".join(f"({old})" for old in changes)
+    return re.sub(pattern, lambda found: words[(found.lastindex or 1) - 1], text, flags=re.M)
 
 
 def without_results(readme: str, kind: Kind, name: str) -> str:

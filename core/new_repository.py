@@ -5,13 +5,13 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from core.cli import PACKAGE
 from core.files import write_text
 from core.new_names import Kind
 from core.new_wiring import add_texts, own_texts, without_fixtures
 
 AS_THEY_ARE = (".gitignore", "LICENSE", "requirements.lock", ".ci", "data", "apps/__init__.py")
 TESTS = ("test_app_contract.py", "test_architecture.py", "apps/conftest.py", "core", "data")
-PACKAGE = "recurrent-suite"
 MAKEFILE = """\
 demo: $(READY)
 	$(BIN)/python -m apps.{name} demo

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,18 +13,16 @@ import pytest
 ROOT = Path(__file__).parents[1]
 MOST_LINES = 150
 NO_BARS = "--trainer.progress=false"
-# By example: the app it is made from, tests of its own, what makes a training tiny, the baseline
-# that it has to stand beside.
+# By example: the app it is made from, what makes a training tiny, the baseline that it has to stand
+# beside.
 EXAMPLES = {
     "demand": (
         "stock_forecast",
-        ["test_seasonal.py", "test_predicting.py"],
         ["--model.hidden_size=4", "--trainer.max_epochs=1", "--windows.context_length=14"],
         "seasonal",
     ),
     "intent": (
         "chatbot",
-        ["test_sample.py", "test_baselines.py"],
         ["--model.hidden_size=16", "--trainer.max_epochs=1"],
         "most_frequent",
     ),
@@ -69,18 +68,26 @@ def changed_lines(folder):
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="the tree is not a checkout")
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_is_made_trained_and_scored(name, tmp_path):
-    app, tests, tiny, baseline = EXAMPLES[name]
+    app, tiny, baseline = EXAMPLES[name]
+    patch = f"examples/{name}/changes.patch"
     copy_tree(tmp_path)
     python(tmp_path, "core.new_app", name, "--from", app)
     git(tmp_path, "add", "--all")
     git(tmp_path, "commit", "-q", "--no-verify", "-m", "new-app")
-    git(tmp_path, "apply", f"examples/{name}/changes.patch")
+    git(tmp_path, "apply", patch)
     git(tmp_path, "add", "--all")
     assert 0 < changed_lines(tmp_path) < MOST_LINES
 
     python(tmp_path, "ruff", "check", "--no-cache", f"apps/{name}", f"tests/apps/{name}")
-    own = [f"tests/apps/{name}/{file}" for file in tests]
-    python(tmp_path, "pytest", "tests/test_app_contract.py", "tests/core/ui/test_texts.py", *own)
+    own = re.findall(r"^\+\+\+ b/(tests/\S+)", (ROOT / patch).read_text(), re.MULTILINE)
+    python(
+        tmp_path,
+        "pytest",
+        "tests/test_app_contract.py",
+        "tests/core/ui/test_texts.py",
+        "tests/apps/test_texts.py",
+        *own,
+    )
 
     words = ["--config", f"apps/{name}/configs/small.yaml", "--run", "runs/tiny", NO_BARS, *tiny]
     python(tmp_path, f"apps.{name}", "train", *words)

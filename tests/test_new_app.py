@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from core.new_app import guide, main, new_app
-from core.new_names import KINDS, renamed
+from core.new_names import KINDS, camel_case, renamed
 
 ROOT = Path(__file__).parents[1]
 NAMES = {"chatbot": "spare_parts", "stock_forecast": "demand"}
@@ -32,7 +32,7 @@ def checkout(tmp_path_factory):
     shutil.copytree(ROOT, root, ignore=SKIPPED)
     for app, name in NAMES.items():
         new_app(name, app, root=root)
-    return root, {app: guide(root, KINDS[app], name) for app, name in NAMES.items()}
+    return root, {app: guide(root, KINDS[app], name, [], "") for app, name in NAMES.items()}
 
 
 def python(root, *words):
@@ -99,12 +99,20 @@ def test_a_place_that_is_gone_is_refused_and_nothing_is_left(tmp_path):
         (["json", "--from", "chatbot"], "reserved"),
         (["core", "--from", "chatbot"], "reserved"),
         (["torch", "--from", "chatbot"], "reserved"),
+        (["runs", "--from", "chatbot"], "reserved"),  # git ignores it
+        (["build", "--from", "chatbot"], "reserved"),
+        (["text", "--from", "chatbot"], "text is taken: apps/chatbot/"),
+        (["prices", "--from", "stock_forecast"], "prices is taken: apps/stock_forecast/"),
         (["my-app", "--from", "chatbot"], "no name for an app"),
         (["Demand", "--from", "chatbot"], "no name for an app"),
         (["_demand", "--from", "chatbot"], "no name for an app"),
         (["demand2", "--from", "gradient_lab"], "choose one of chatbot, stock_forecast"),
         (["demand2"], "--from"),
         (["demand2", "--from", "chatbot", "--out", str(ROOT / "docs")], "not empty"),
+        (
+            ["demand2", "--from", "chatbot", "--out", str(ROOT / "mine")],
+            "choose a folder elsewhere",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(words, message, capsys):
@@ -128,6 +136,34 @@ def test_commands_are_hyphenated_and_folders_are_not():
     assert text == 'command("a-b", "reply") runs/a_b `a-b train`'
 
 
+@pytest.mark.parametrize("name", ["my_chatbot", "chatbots", "stock_forecast_eu", "my_stock"])
+@pytest.mark.parametrize("app", KINDS)
+def test_a_name_may_hold_the_word_that_it_replaces(app, name):
+    text = {
+        "chatbot": 'apps.chatbot.train command("chatbot", "reply") `chatbot train` class Chatbot',
+        "stock_forecast": 'apps.stock_forecast.train stock-forecast "stock.title" StockForecaster',
+    }
+    script, camel = name.replace("_", "-"), camel_case(name)
+    assert (
+        renamed(text[app], KINDS[app], name)
+        == {
+            "chatbot": f'apps.{name}.train command("{script}", "reply") `{script} train` '
+            f"class {camel}",
+            "stock_forecast": f'apps.{name}.train {script} "{name}.title" {camel}Forecaster',
+        }[app]
+    )
+
+
+def test_the_folder_that_one_is_in_can_be_filled(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(["spare_parts", "--from", "chatbot", "--out", "."])
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    assert f"cd {tmp_path} && make setup\n  .venv/bin/spare-parts train" in told
+    assert Path("apps/spare_parts/train.py").exists()
+
+
 def test_nothing_heavy_is_imported():
     code = "import sys, core.new_app; print({'torch', 'apps'} & set(sys.modules))"
     told = subprocess.run(
@@ -148,6 +184,7 @@ def test_the_house_rules_hold_with_the_copies(checkout):
         "tests/test_app_contract.py",
         "tests/test_architecture.py",
         "tests/core/ui/test_texts.py",
+        "tests/apps/test_texts.py",
     ]
     result = python(root, "pytest", *tests, "tests/apps/test_home.py")
     assert result.returncode == 0, result.stdout[-2000:]

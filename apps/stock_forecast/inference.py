@@ -23,6 +23,7 @@ from core.nn.forecaster import LEVELS, Forecaster, ForecasterConfig
 from core.run_graphs import ensure_graphs
 from core.runs import Run, load_run
 from core.stored import check_size, section
+from data.trading_days import day_ahead
 from data.windows import WindowConfig, feature_names, vocab_size
 
 logger = logging.getLogger(__name__)
@@ -110,6 +111,7 @@ class StockForecaster:
         last = last[history.dates[last] >= as_of - STALE]
         returns = predict(self.compute, datamodule, last).double().numpy()
         prices = history.close[last, None, None] * np.exp(returns)  # (B, P, Q)
+        first = last - history.position()[last]
         return {
             "as_of": str(as_of),
             "run": str(self.run.path),
@@ -117,7 +119,7 @@ class StockForecaster:
                 {
                     "ticker": history.tickers[history.ticker[row]],
                     "horizon": horizon,
-                    "date": str(np.busday_offset(history.dates[row], horizon, roll="backward")),
+                    "date": str(day_ahead(history.dates[first[i] : row + 1], horizon)),
                     "price": float(prices[i, p, LEVELS.index(0.5)]),
                     "quantiles": {
                         f"{level:g}": float(price)

@@ -28,6 +28,21 @@ def test_forecast_prints_every_key_and_rising_quantiles(stocks, command):
         assert item["date"] > result["as_of"]
 
 
+def test_a_series_of_every_day_is_forecast_for_every_day(stocks, tmp_path, command):
+    rows = pd.read_csv(stocks.data)
+    rows["Date"] = (
+        rows.groupby("Ticker")
+        .cumcount()
+        .map(lambda day: pd.Timestamp("2015-01-05") + pd.Timedelta(days=day))
+    )
+    rows.to_csv(tmp_path / "daily.csv", index=False)
+    result = forecast(command, "--run", stocks.run, "--data", tmp_path / "daily.csv")
+    last = rows["Date"].max()
+    assert {(item["horizon"], item["date"]) for item in result["forecasts"]} == {
+        (days, str((last + pd.Timedelta(days=days)).date())) for days in (1, 5)
+    }
+
+
 def test_a_forecast_ends_at_the_last_day_given(stocks, tmp_path, command):
     rows = pd.read_csv(stocks.data)
     rows[rows["Date"] <= "2016-03-31"].to_csv(tmp_path / "cut.csv", index=False)
