@@ -47,6 +47,7 @@ docs: $(READY)
 figures: $(READY)
 	$(BIN)/gradient-lab show all --out docs/why/figures --format svg
 
+bench: DATA ?= ../shared/data
 bench: $(READY)
 	$(BIN)/python -m benchmarks.fuzz
 	$(BIN)/python -m benchmarks.padding
@@ -65,6 +66,6 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.stocknet_protocol
 	$(BIN)/python -m benchmarks.own_horizons
 	$(BIN)/python -m benchmarks.kills
-	$(BIN)/python -m benchmarks.retraining --prices ../shared/data/stocknet/prices.csv.gz
-	$(BIN)/python -m benchmarks.retraining --data ../shared/data/cucom/dialogues.jsonl.gz
-	$(BIN)/python -m benchmarks.ddp_speed --data ../shared/data/cucom/dialogues.jsonl.gz
+	$(BIN)/python -m benchmarks.retraining --prices $(DATA)/stocknet/prices.csv.gz
+	$(BIN)/python -m benchmarks.retraining --data $(DATA)/cucom/dialogues.jsonl.gz
+	$(BIN)/python -m benchmarks.ddp_speed --data $(DATA)/cucom/dialogues.jsonl.gz

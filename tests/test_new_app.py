@@ -13,6 +13,7 @@ import yaml
 
 from core.new_app import guide, main, new_app
 from core.new_names import KINDS, camel_case, renamed
+from tests.test_doc_commands import serve
 
 ROOT = Path(__file__).parents[1]
 NAMES = {"chatbot": "spare_parts", "stock_forecast": "demand"}
@@ -190,19 +191,28 @@ def test_the_house_rules_hold_with_the_copies(checkout):
     assert result.returncode == 0, result.stdout[-2000:]
 
 
+SMALL = ["--model.hidden_size=8", "--trainer.max_epochs=1", "--trainer.progress=false"]
+TWO = {"chatbot": "rules,rnn", "stock_forecast": "random_walk,rnn"}
+
+
+def verbs_work(root, app):
+    """Every verb that `new-app` promises, on the sample, as its user calls it."""
+    name = NAMES[app]
+    config = ["--config", f"apps/{name}/configs/small.yaml", *SMALL]
+    for words in (
+        ["train", *config],
+        ["evaluate"],
+        ["compare", *config, "--candidates", TWO[app], "--seeds", "1", "--run", "runs/two"],
+    ):
+        result = python(root, f"apps.{name}", *words)
+        assert result.returncode == 0, f"{words}\n{result.stderr[-1000:]}"
+    serve(f"apps.{name}", ["demo"], root, root)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("app", KINDS)
-def test_a_copy_trains_and_evaluates_on_its_sample(checkout, app):
-    root, _ = checkout
-    name = NAMES[app]
-    words = ["--model.hidden_size=8", "--trainer.max_epochs=1", "--trainer.progress=false"]
-    config = f"apps/{name}/configs/small.yaml"
-    result = python(
-        root, f"apps.{name}", "train", "--config", config, "--run", f"runs/{name}/a", *words
-    )
-    assert result.returncode == 0, result.stderr[-1000:]
-    result = python(root, f"apps.{name}", "evaluate", "--run", f"runs/{name}/a")
-    assert result.returncode == 0, result.stderr[-1000:]
+def test_train_evaluate_compare_and_demo_of_a_copy_work_on_the_sample(checkout, app):
+    verbs_work(checkout[0], app)
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -248,6 +258,16 @@ def test_a_repository_of_its_own_keeps_the_house_rules(own):
         assert result.returncode == 0, result.stdout[-2000:]
     tests = ["tests/test_app_contract.py", "tests/test_architecture.py", "tests/core/ui"]
     result = python(out, "pytest", *tests, "-p", "no:cacheprovider")
+    assert result.returncode == 0, result.stdout[-2000:]
+
+
+@pytest.mark.slow
+def test_a_repository_of_its_own_trains(own):
+    out, name = own
+    # `make setup` installs it; its metadata alone is what a training asks for.
+    metadata = "from setuptools import build_meta as b; b.prepare_metadata_for_build_editable('.')"
+    subprocess.run([sys.executable, "-c", metadata], cwd=out, capture_output=True, check=True)
+    result = python(out, "pytest", f"tests/apps/{name}/test_train.py", "-m", "not slow")
     assert result.returncode == 0, result.stdout[-2000:]
 
 
