@@ -60,7 +60,7 @@ LEFT_OUT = {
     "chatbot train --data corpus/": "eight processes; tests/apps/test_distributed.py starts two",
     "new-app ": "it changes the repository; tests/test_new_app.py runs it in copies of it",
     "python -m apps.demand ": "new-app makes it; tests/test_new_app.py runs a copy's verbs",
-    "gradient-lab show": "six minutes; tests/apps/gradient_lab/test_show.py makes small ones",
+    "gradient-lab show": "3 to 6 minutes; tests/apps/gradient_lab/test_show.py makes small ones",
     "gradient-lab report": "tests/apps/gradient_lab/test_lab_report.py makes a small one",
 }
 ORDER = ("train", "evaluate", "export", "retrain", "rollback")  # all others come last

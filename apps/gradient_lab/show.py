@@ -82,7 +82,7 @@ def show(
     """Run the experiment of a topic and draw its figure.
 
     Args:
-        topic: One of those below; several, comma-separated; or `all`, about five minutes.
+        topic: One of those below; several, comma-separated; or `all`, three to six minutes.
         out: The figure's file, whose ending says what it is; or a folder, which gets a file named
             after each topic and `measured.json`, what was measured.
         format: Of the files in a folder: `html`, which opens anywhere and holds its numbers;
