@@ -46,7 +46,7 @@ BESIDE: dict[str, set[str]] = {
     "learning-rate": {"0.005"},  # the recipe's
     "regularisation": {"10", "5", "1"},  # T, a fifth
     "batch-norm": {"200"},  # steps, read from the figure
-    "early-stopping": {"10", "5", "1", "95"},  # T and a look, a fifth, patience, the interval
+    "early-stopping": {"10", "5", "1", "0", "95"},  # T, patience, a fifth, zero, the interval
     "encoder-decoder": {"95"},
     "transformer": {"64", "95"},  # rows
     "recent-cells": {"1", "99", "32"},  # lags, rows
