@@ -1,12 +1,16 @@
 """The chapter "Why RNNs forget, and what helps": whole, in two languages, true of the code."""
 
 import ast
+import inspect
 import json
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+from apps.gradient_lab import show
 
 ROOT = Path(__file__).parents[1]
 CHAPTER = ROOT / "docs" / "why"
@@ -33,6 +37,20 @@ TOPICS = [
 NEXT = dict(zip(TOPICS, [*TOPICS[1:], "index"], strict=True))
 SUFFIXES = (".md", ".ko.md")
 PAGES = [name + suffix for name in ["index", *TOPICS] for suffix in SUFFIXES]
+# Numbers of a figure's paragraph that are neither measured nor an argument of its topic.
+BESIDE: dict[str, set[str]] = {
+    "gradient-descent": {"1e6"},  # where a path ends
+    "vanishing-gradients": {"1", "59", "1.1", "58", "252"},  # lags; what the radius would give
+    "lstm": {"1", "99"},  # the bias, lags
+    "gru": {"1", "99"},
+    "learning-rate": {"0.005"},  # the recipe's
+    "regularisation": {"10", "5", "1"},  # T, a fifth
+    "batch-norm": {"200"},  # steps, read from the figure
+    "early-stopping": {"10", "5", "1", "0", "95"},  # T, patience, a fifth, zero, the interval
+    "encoder-decoder": {"95"},
+    "transformer": {"64", "95"},  # rows
+    "recent-cells": {"1", "99", "32"},  # lags, rows
+}
 CODE_LINE = re.compile(r"^- \[`([\w/]+\.py)`\]\(([^)]+)\): (.+)$", re.M)
 
 
@@ -77,7 +95,9 @@ def test_a_page_has_its_command_its_figure_and_the_way_on(topic, suffix):
 
 
 def numbers(text: str) -> list[str]:
-    return re.findall(r"\d+(?:\.\d+)?(?:e[+-]\d+)?", text)
+    """Every number that does not end a name (L2, float64), as written but without commas."""
+    text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
+    return re.findall(r"(?<![A-Za-z\d.])\d+(?:\.\d+)?(?:e[+-]?\d+)?", text)
 
 
 def rounds_to(measured: str, told: str) -> bool:
@@ -87,15 +107,63 @@ def rounds_to(measured: str, told: str) -> bool:
     return measured == told or (is_rounded and f"{float(measured):.{decimals}f}" == told)
 
 
+def sizes(topic: str) -> set[str]:
+    """What is no measurement: the defaults of a topic's arguments, and BESIDE."""
+    known = set(BESIDE.get(topic, ()))
+    for parameter in inspect.signature(show.TOPICS[topic].run).parameters.values():
+        default = parameter.default
+        values = default if isinstance(default, tuple) else (default,)
+        known |= {f"{abs(value):g}" for value in values}
+    return known
+
+
+def expected(lines: Sequence[str], known: set[str]) -> list[str]:
+    """What was measured, in order; sizes that stand before a line's values are left out."""
+    found = []
+    for line in lines:
+        head, _, values = line.rpartition(": ")
+        found += [number for number in numbers(head) if number not in known]
+        found += [number for number in numbers(values) if head or number not in known]
+    return found
+
+
+def first_fault(told: Sequence[str], measured: Sequence[str], known: set[str]) -> str:
+    """Where a paragraph leaves what was measured: its numbers are those, in order, and sizes."""
+    left = list(measured)
+    for place, number in enumerate(told):
+        if left and rounds_to(left[0], number):
+            left.pop(0)
+        elif number not in known:
+            asked = f"{left[0]} was measured next" if left else "no more was measured"
+            return f"{number} after {' '.join(told[max(0, place - 3) : place])}: {asked}"
+    return f"{left} is not told" if left else ""
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("topic", TOPICS)
-def test_a_page_tells_every_number_that_its_figure_measured(topic, suffix):
+def test_a_page_tells_what_its_figure_measured_in_order_and_no_other_number(topic, suffix):
     assert (CHAPTER / "figures" / f"{topic}.svg").is_file()
     lines = json.loads((CHAPTER / "figures" / "measured.json").read_text(encoding="utf-8"))[topic]
     reading = read(topic + suffix).partition(f"](figures/{topic}.svg)\n\n")[2].partition("\n")[0]
-    told = numbers(reading)
-    for measured in numbers(" ".join(lines)):
-        assert any(rounds_to(measured, number) for number in told), f"{measured} is not in {told}"
+    known = sizes(topic)
+    assert first_fault(numbers(reading), expected(lines, known), known) == ""
+
+
+def test_swapped_values_and_another_size_are_seen():
+    measured = expected(
+        ["Share, after 400 steps: nothing 0.25 / 0.72, batch norm 1.00 / 0.24."], {"400"}
+    )
+    for told, fault in (
+        ("After 400 steps: nothing 0.25, 0.72, batch norm 1.00 and 0.24", ""),
+        ("nothing 0.72, 0.25, batch norm 1.00 and 0.24", "0.72 after : 0.25 was measured next"),
+        ("At T=30: nothing 0.25", "30 after : 0.25 was measured next"),
+        ("nothing 0.25, 0.72, batch norm 1.00", "['0.24'] is not told"),
+        (
+            "nothing 0.25, 0.72, batch norm 1.00, 0.24 of 5",
+            "5 after 0.72 1.00 0.24: no more was measured",
+        ),
+    ):
+        assert first_fault(numbers(told), measured, {"400"}) == fault
 
 
 @pytest.mark.parametrize("topic", TOPICS)

@@ -60,7 +60,7 @@ REMEDIES: dict[str, Remedy] = {
     "identity": model("identity recurrent matrices", start="identity"),
     "irnn": model("ReLU and identity start", cell="irnn", start="identity"),
     "lstm": model("LSTM, torch's start", cell="lstm"),
-    "lstm_forget": model("LSTM, forget bias 1", cell="lstm", start="forget"),
+    "lstm_forget": model("LSTM, orthogonal, forget bias 1", cell="lstm", start="forget"),
     "lstm_chrono": model("LSTM, chrono start", cell="lstm", start="chrono"),
     "gru": model("GRU, torch's start", cell="gru"),
     "gru_chrono": model("GRU, chrono start", cell="gru", start="chrono"),

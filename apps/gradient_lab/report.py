@@ -41,8 +41,8 @@ geometric mean over the seeds. Solid lines: the hidden state. Dashed: the cell s
 of the sLSTM.
 
 At torch's default start the gated cells forget as fast as the vanilla RNN: a gate that is half open
-halves the gradient at every step. A forget bias of 1 helps, the chrono start helps more. Training
-can lengthen the memory, or shorten it."""
+halves the gradient at every step. Orthogonal matrices with a forget bias of 1 help, the chrono
+start helps more. Training can lengthen the memory, or shorten it."""
 MEMORY_TEXT = """\
 Every seed has its own weights and draws; every step sees fresh sequences. A run stops once it has
 solved the task on 1,000 rows with a fifth to spare, and is then scored on 2,000 fresh ones. In

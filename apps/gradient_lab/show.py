@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import plotly.graph_objects as go
 import torch
 
 from apps.gradient_lab.topics.attending import attention, attention_kinds, encoder_decoder
@@ -81,7 +82,7 @@ def show(
     """Run the experiment of a topic and draw its figure.
 
     Args:
-        topic: One of those below; several, comma-separated; or `all`, about five minutes.
+        topic: One of those below; several, comma-separated; or `all`, three to six minutes.
         out: The figure's file, whose ending says what it is; or a folder, which gets a file named
             after each topic and `measured.json`, what was measured.
         format: Of the files in a folder: `html`, which opens anywhere and holds its numbers;
@@ -94,7 +95,7 @@ def show(
     if not is_file and out.suffix:
         raise ValueError(f"out={out} ends in {out.suffix}; choose .html, .svg, .png or a folder")
     if is_file or format != "html":
-        check_images(out.suffix if is_file else format)
+        check_images(out.suffix.lstrip(".") if is_file else format)
     rows = []
     for name in names:
         path = out if is_file else out / f"{name}.{format}"
@@ -126,20 +127,27 @@ def write_figure(shown: Shown, path: Path) -> None:
         section = Section(title, "\n\n".join(shown.lines), "", [shown.figure], shown.values)
         write_report(path, title, [section])
         return
-    try:
-        image = shown.figure.to_image(path.suffix.lstrip("."), width=WIDTH, height=HEIGHT)
-    except RuntimeError:  # what plotly raises where kaleido finds no browser
-        raise ValueError(f"{path}: no Chromium to draw it; {INSTALL}") from None
+    image = draw(shown.figure, path.suffix.lstrip("."))
     with replacing(path) as temporary:
         temporary.write_bytes(image)
 
 
 def check_images(ending: str) -> None:
     """Refuse an image where it cannot be drawn, before anything is measured."""
-    if ending.endswith("html"):
+    if ending == "html":
         return
     if importlib.util.find_spec("kaleido") is None:
         raise ValueError(f"{ending} is drawn by kaleido, which is missing; {INSTALL}")
+    draw(go.Figure(), ending)
+
+
+def draw(figure: go.Figure, ending: str) -> bytes:
+    """A figure as an image, `svg` or `png`."""
+    try:
+        image: bytes = figure.to_image(ending, width=WIDTH, height=HEIGHT)
+    except RuntimeError:  # what plotly raises where kaleido finds no browser
+        raise ValueError(f"{ending}: no Chromium to draw it; {INSTALL}") from None
+    return image
 
 
 def note(path: Path, name: str, lines: list[str]) -> None:

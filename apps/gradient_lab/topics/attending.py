@@ -28,17 +28,16 @@ LENGTHS = (2, 4, 6, 8, 10, 12)
 NAMES: dict[str, AttentionKind] = {"one fixed vector": "none", "with attention": "general"}
 
 
-def attention(*, length: int = 10, steps: int = 300, seed: int = 0) -> Shown:
+def attention(*, length: int = 10, steps: int = 300) -> Shown:
     """The attention weights of one fresh word, of a network trained to reverse words.
 
     Args:
         length: Letters, 2 to 26.
         steps: Of the optimiser.
-        seed: Of weights and draws.
     """
     config = replace(network("general"), bidirectional=True)
-    module = train_reversing(config, [length], steps, seed)
-    word = draw_words(1, length, torch.Generator().manual_seed(seed))
+    module = train_reversing(config, [length], steps, seed=0)
+    word = draw_words(1, length, torch.Generator().manual_seed(0))
     weights = weights_of(module, word)
     figure = _heat_map(word.source[0].tolist(), weights)
     right = share_right(module, length)
@@ -98,19 +97,16 @@ def encoder_decoder(lengths: Sequence[int] = LENGTHS, *, steps: int = 400, seeds
     return Shown(figure, lines, {"right": right})
 
 
-def attention_kinds(
-    kinds: Sequence[AttentionKind] = KINDS, *, length: int = 8, steps: int = 120, seeds: int = 3
-) -> Shown:
+def attention_kinds(*, length: int = 8, steps: int = 120, seeds: int = 3) -> Shown:
     """Share of right letters of each kind of attention after the same short training.
 
     Args:
-        kinds: Of `core.nn.attention`.
         length: Letters of the words.
         steps: Of the optimiser.
         seeds: Every one is a dot.
     """
     right: dict[str, list[float]] = {}
-    for kind in kinds:
+    for kind in KINDS:
         modules = [train_reversing(network(kind), [length], steps, seed) for seed in range(seeds)]
         right[kind] = [share_right(module, length) for module in modules]
     title = f"Reversing words of {length} letters: each attention after {steps} steps"

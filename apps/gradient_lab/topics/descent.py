@@ -1,7 +1,5 @@
 """Gradient descent on two weights, where the whole surface can be drawn."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import plotly.graph_objects as go
 import torch
@@ -11,6 +9,7 @@ from apps.gradient_lab.topics.shown import Shown
 from core.optim import OptimConfig, make_optimizer
 from core.plots import COLORS, style
 
+RATES = (0.01, 0.1, 0.6)  # of plain gradient descent
 TRUE = (0.8, 0.5)
 START = (0.3, 1.2)
 STEPS_BACK = 10
@@ -37,13 +36,10 @@ def last_state(recurrent: Tensor, read: Tensor, x: Tensor) -> Tensor:
     return state
 
 
-def gradient_descent(
-    rates: Sequence[float] = (0.01, 0.1, 0.6), *, steps: int = 60, grid: int = 60
-) -> Shown:
+def gradient_descent(*, steps: int = 60, grid: int = 60) -> Shown:
     """The loss of a one-unit RNN over its two weights, and the path of each rate.
 
     Args:
-        rates: Learning rates of plain gradient descent, each positive.
         steps: Of each path, at least 1.
         grid: Points of the surface to each side.
     """
@@ -52,7 +48,7 @@ def gradient_descent(
     target = last_state(true_recurrent, true_read, x)
     figure = _surface(x, target, grid)
     ends = {}
-    for rate, color in zip(rates, COLORS, strict=False):
+    for rate, color in zip(RATES, COLORS, strict=False):
         path, losses = descend(rate, steps, x, target)
         ends[f"{rate:g}"] = losses[-1]
         figure.add_scatter(
@@ -71,7 +67,7 @@ def gradient_descent(
         marker={"symbol": "star", "size": 14, "color": "#E69F00"},
     )
     style(figure, "Gradient descent on two weights", "recurrent weight w", "input weight u")
-    told = ", ".join(f"{loss:.2g} at rate {rate}" for rate, loss in ends.items())
+    told = ", ".join(f"rate {rate} gives {loss:.2g}" for rate, loss in ends.items())
     line = f"Mean squared error after {steps} steps, or where a path passes 1e6: {told}."
     return Shown(figure, [line], {"losses": ends})
 

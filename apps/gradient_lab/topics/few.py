@@ -13,6 +13,8 @@ from apps.gradient_lab.topics.shown import Shown, each, means
 from core.plots import COLORS
 
 LENGTH = 10
+EVERY = 10  # steps between two looks
+PATIENCE = 5  # looks without a lower validation loss after which a training stops
 REMEDIES = {
     "nothing": Remedy("none", lambda job: job),
     "dropout 0.3": model("of the first layer's outputs", dropout=0.3),
@@ -56,19 +58,18 @@ def regularisation(*, rows: int = 128, steps: int = 400, seeds: int = 3) -> Show
     return Shown(figure, lines, {"train": train, "val": val})
 
 
-def early_stopping(
-    *, rows: int = 128, steps: int = 400, every: int = 10, patience: int = 5, seeds: int = 3
-) -> Shown:
-    """Both losses of a training that learns by heart, and where patience ends it.
+def early_stopping(*, rows: int = 128, steps: int = 400, seeds: int = 3) -> Shown:
+    """Both losses of a training that learns by heart, and where patience would end it.
+
+    Each is trained to the end, so that the figure shows what a stop spares; the stop is marked
+    afterwards, where Lightning's EarlyStopping, which `train` uses, ends it.
 
     Args:
         rows: To learn from, at least 32.
         steps: Of the optimiser, a multiple of 100.
-        every: Steps between two looks.
-        patience: Looks without a lower validation loss after which it stops.
         seeds: Of weights, rows and order.
     """
-    curves = [_few(REMEDIES["nothing"], rows, steps, seed, every) for seed in range(seeds)]
+    curves = [_few(REMEDIES["nothing"], rows, steps, seed, EVERY) for seed in range(seeds)]
     figure = plots.seed_lines(
         {
             "rows trained on": [(curve.steps, curve.train) for curve in curves],
@@ -78,7 +79,7 @@ def early_stopping(
         "optimiser step",
         "cross-entropy (nats)",
     )
-    stops = [stop_of(curve.val, patience) for curve in curves]
+    stops = [stop_of(curve.val, PATIENCE) for curve in curves]
     best = [
         int(np.argmin(curve.val[: stop + 1])) for curve, stop in zip(curves, stops, strict=True)
     ]
@@ -87,7 +88,7 @@ def early_stopping(
     kept = [curve.val[place] for curve, place in zip(curves, best, strict=True)]
     ends = [curve.val[-1] for curve in curves]
     lines = [
-        f"Patience of {patience} looks stops at step "
+        f"Patience of {PATIENCE} looks stops at step "
         f"{', '.join(str(c.steps[s]) for c, s in zip(curves, stops, strict=True))}.",
         f"Validation loss: {means({'of the weights kept': kept, 'at the end': ends})}.",
     ]
@@ -108,7 +109,7 @@ def _mark(
 
 
 def stop_of(losses: list[float], patience: int) -> int:
-    """The look after which a training ends: so many in a row were no better than the best."""
+    """The look after which EarlyStopping ends: so many in a row were no better than the best."""
     best = 0
     for look, loss in enumerate(losses):
         if loss < losses[best]:

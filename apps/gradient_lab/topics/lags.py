@@ -1,6 +1,5 @@
 """Gradient by lag: what vanishes, and which cells and starts keep it."""
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ from torch import nn
 from apps.gradient_lab import plots
 from apps.gradient_lab.gradients import mean_curves, measure_before
 from apps.gradient_lab.recipes import recipe, with_model
-from apps.gradient_lab.topics.shown import Shown
+from apps.gradient_lab.topics.shown import Shown, milliseconds
 from apps.gradient_lab.train import default_start
 from core.comparison import geometric_mean
 from core.diagnostics import gradient_by_lag
@@ -19,30 +18,27 @@ from core.nn.recurrent import RecurrentConfig, RecurrentStack
 from core.plots import NamedCurve
 from core.plots import lag_curves as draw_lags
 
-RADII = (0.7, 0.9, 1.0, 1.1)
+RADII = (0.7, 0.9, 1.0, 1.1)  # an orthogonal matrix times each
 RECENT: tuple[CellName, ...] = ("mingru", "minlstm", "lru", "slstm", "lstm")
 Pair = tuple[CellName, Start]
 
 
-def vanishing_gradients(
-    radii: Sequence[float] = RADII, *, length: int = 60, hidden_size: int = 64, seeds: int = 3
-) -> Shown:
+def vanishing_gradients(*, length: int = 60, hidden_size: int = 64, seeds: int = 3) -> Shown:
     """The gradient of a tanh RNN by lag, for recurrent matrices of several spectral radii.
 
     Args:
-        radii: Of the recurrent matrix, an orthogonal one times this; each positive.
         length: T, at least 2.
         hidden_size: Units.
         seeds: Curves are geometric means over so many.
     """
     curves, shares = [], {}
-    for radius in radii:
+    for radius in RADII:
         norms = [_norms_of(radius, length, hidden_size, seed) for seed in range(seeds)]
         norm = geometric_mean(norms)
         curves.append(NamedCurve(f"radius {radius:g}", "hidden", list(range(length)), norm))
         shares[f"{radius:g}"] = norm[-1] / norm[1]
     title = "A tanh RNN: gradient by lag and spectral radius"
-    told = ", ".join(f"{share:.0e} at {radius}" for radius, share in shares.items())
+    told = ", ".join(f"{radius} gives {share:.0e}" for radius, share in shares.items())
     lines = [f"Gradient at lag {length - 1} over that at lag 1, by spectral radius: {told}."]
     return Shown(draw_lags(curves, title), lines, {"lag": length - 1, "share": shares})
 
@@ -55,7 +51,8 @@ def _norms_of(radius: float, length: int, hidden_size: int, seed: int) -> list[f
     assert isinstance(cell, nn.RNN)
     with torch.no_grad():
         cell.get_parameter("weight_hh_l0").mul_(radius)
-    # Small inputs: near zero tanh is nearly linear, and the radius alone decides.
+    # Small inputs: near zero tanh is nearly linear, and the radius decides. Above 1 the state grows
+    # until it reaches tanh's bend, so that less comes back than the radius alone would give.
     return gradient_by_lag(stack, 0.01 * torch.randn(32, length, 2))[0].norm
 
 
@@ -85,7 +82,7 @@ def recent_cells(*, length: int = 100, hidden_size: int = 64, seeds: int = 3) ->
     pairs = [(cell, default_start(cell)) for cell in RECENT]
     curves = _measure(pairs, length, hidden_size, seeds)
     figure = plots.lag_curves(curves, "Recent cells before training, each at its own start")
-    times = {cell: _milliseconds(cell, length, hidden_size) for cell in RECENT}
+    times = {cell: _time(cell, length, hidden_size) for cell in RECENT}
     told = ", ".join(f"{cell} {value:.0f} ms" for cell, value in times.items())
     lines = [
         _shares_line(curves, length),
@@ -129,13 +126,8 @@ def _shares_line(curves: Sequence[dict[str, Any]], length: int) -> str:
     return f"Gradient at lag {length - 1} over that at lag 1: {told}."
 
 
-def _milliseconds(cell: CellName, length: int, hidden_size: int, repeats: int = 5) -> float:
-    """The fastest of several forward and backward passes: what else runs only slows them."""
+def _time(cell: CellName, length: int, hidden_size: int) -> float:
+    """Milliseconds of a forward and backward pass."""
     stack = RecurrentStack(hidden_size, RecurrentConfig(cell=cell, hidden_size=hidden_size))
     x = torch.randn(32, length, hidden_size)
-    fastest = float("inf")
-    for _ in range(repeats):
-        started = time.perf_counter()
-        stack(x).square().mean().backward()
-        fastest = min(fastest, time.perf_counter() - started)
-    return 1000 * fastest
+    return milliseconds(lambda: stack(x).square().mean().backward())

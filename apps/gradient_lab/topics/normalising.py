@@ -6,7 +6,7 @@ from apps.gradient_lab import plots
 from apps.gradient_lab.ablate import vanilla
 from apps.gradient_lab.jobs import run_job
 from apps.gradient_lab.recipes import with_model
-from apps.gradient_lab.topics.shown import Shown, each
+from apps.gradient_lab.topics.shown import Shown, shares_right
 from core.nn.normalization import NormKind
 
 KINDS: dict[str, NormKind] = {"nothing": "none", "layer norm": "layer", "batch norm": "batch"}
@@ -27,11 +27,7 @@ def batch_norm(*, length: int = 20, num_layers: int = 3, steps: int = 400, seeds
             job = vanilla("temporal_order", length, seed, steps)
             job = with_model(job, norm=kind, num_layers=num_layers, hidden_size=32)
             rows.append({**run_job(job), "variant": name})
-    scores = {
-        name: [row["score"] or 0.0 for row in rows if row["variant"] == name] for name in KINDS
-    }
     figure = plots.scores_while_training(rows, length)
     title = f"{num_layers} layers of tanh RNN, temporal order, T={length}: normalisation"
     figure.update_layout(title=title)
-    lines = [f"Share right after at most {steps} steps, each seed (a guess: 0.25): {each(scores)}."]
-    return Shown(figure, lines, {"rows": rows})
+    return Shown(figure, [shares_right(rows, steps)], {"rows": rows})

@@ -10,7 +10,7 @@ from apps.gradient_lab.ablate import vanilla
 from apps.gradient_lab.jobs import Row, run_job
 from apps.gradient_lab.recipes import with_model
 from apps.gradient_lab.report import rnn_variant
-from apps.gradient_lab.topics.shown import Shown, each, steps_taken
+from apps.gradient_lab.topics.shown import Shown, shares_right, steps_taken
 from apps.gradient_lab.train import Job, make_module, train
 from core.clipping import Clipping
 from core.comparison import geometric_mean
@@ -72,11 +72,8 @@ def clipping(*, length: int = 20, steps: int = 600, seeds: int = 3) -> Shown:
     figure.update_layout(
         title=f"Tanh RNN, plain gradient descent, temporal order, T={length}: clipping"
     )
-    scores = {
-        name: [row["score"] or 0.0 for row in rows if row["variant"] == name] for name in CLIPS
-    }
     lines = [
-        f"Share right after at most {steps} steps, each seed (a guess: 0.25): {each(scores)}.",
+        shares_right(rows, steps),
         f"Steps until it was solved, or all: {steps_taken(rows)}.",
     ]
     return Shown(figure, lines, {"rows": rows})

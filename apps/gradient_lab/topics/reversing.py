@@ -17,6 +17,7 @@ LETTERS = 12
 FIRST = EOS_ID + 1
 VOCAB_SIZE = FIRST + LETTERS
 ROWS = 64
+TESTED = 200  # fresh words whose letters are counted
 RATE = 5e-3
 
 
@@ -70,15 +71,14 @@ def train_reversing(
     return module
 
 
-def share_right(module: Seq2SeqModule, length: int, num: int = 200) -> float:
+def share_right(module: Seq2SeqModule, length: int) -> float:
     """Share of the letters of fresh words that are right, those before each being given.
 
     Args:
         module: What was trained.
         length: Of the words.
-        num: Words.
     """
-    batch = draw_words(num, length, Generator().manual_seed(10_000 + length))
+    batch = draw_words(TESTED, length, Generator().manual_seed(10_000 + length))
     with torch.no_grad():
         logits, target = module.model(batch)
     is_letter = target >= FIRST

@@ -1,11 +1,14 @@
 """What an experiment hands to the verb `show`, and how several seeds become one sentence."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
 from core.comparison import mean_cell
+
+PASSES = 5  # of which the fastest is told
 
 
 class Shown(NamedTuple):
@@ -33,6 +36,29 @@ def each(values: Mapping[str, Sequence[float]]) -> str:
         f"{name} {' / '.join(f'{value:.2f}' for value in seeds)}" for name, seeds in values.items()
     )
     return ", ".join(told)
+
+
+def shares_right(rows: Sequence[dict[str, Any]], steps: int) -> str:
+    """The share right of every seed on temporal order, by variant.
+
+    Args:
+        rows: What `run_job` tells of each training, and its `variant`.
+        steps: At most so many were made.
+    """
+    scores: dict[str, list[float]] = {}
+    for row in rows:
+        scores.setdefault(row["variant"], []).append(row["score"] or 0.0)
+    return f"Share right after at most {steps} steps, each seed (a guess: 0.25): {each(scores)}."
+
+
+def milliseconds(work: Callable[[], object]) -> float:
+    """The fastest of several calls: what else runs only slows them."""
+    fastest = float("inf")
+    for _ in range(PASSES):
+        started = time.perf_counter()
+        work()
+        fastest = min(fastest, time.perf_counter() - started)
+    return 1000 * fastest
 
 
 def steps_taken(rows: Sequence[dict[str, Any]]) -> str:

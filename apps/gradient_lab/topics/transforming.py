@@ -1,6 +1,5 @@
 """A Transformer beside an LSTM with attention: what is right, and how long a step takes."""
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,7 +16,7 @@ from apps.gradient_lab.topics.reversing import (
     share_right,
     train_reversing,
 )
-from apps.gradient_lab.topics.shown import Shown, each
+from apps.gradient_lab.topics.shown import Shown, each, milliseconds
 from core.comparison import interval
 from core.nn.seq2seq import Seq2SeqConfig
 from core.nn.transformer import make_seq2seq
@@ -29,7 +28,7 @@ RATE = 5e-3  # of 1e-3, 2e-3, 5e-3 and 1e-2 the best for the Transformer on anot
 
 
 def configs() -> dict[str, Seq2SeqConfig]:
-    """Two networks of about as many parameters."""
+    """Two networks; the Transformer has a fifth fewer parameters."""
     transformer = Seq2SeqConfig(
         architecture="transformer",
         hidden_size=128,
@@ -63,7 +62,7 @@ def transformer(
     for name, config in configs().items():
         modules = [train_reversing(config, lengths, steps, seed, RATE) for seed in range(seeds)]
         right[name] = [[share_right(module, length) for module in modules] for length in lengths]
-        times[name] = [milliseconds(config, length) for length in timed]
+        times[name] = [_time(config, length) for length in timed]
         sizes[name] = sum(p.numel() for p in modules[0].model.parameters())
     figure = _draw(right, lengths, times, timed, sizes)
     _name_axes(figure, f"Reversing words: share right after {steps} steps, and time", timed)
@@ -109,21 +108,14 @@ def _name_axes(figure: go.Figure, title: str, timed: Sequence[int]) -> None:
     figure.update_xaxes(title="letters of the word", type="log", tickvals=timed, row=1, col=2)
 
 
-def milliseconds(config: Seq2SeqConfig, length: int, repeats: int = 4) -> float:
-    """The fastest of several forward and backward passes: what else runs only slows them.
-
-    Args:
-        config: The network.
-        length: Letters of the words.
-        repeats: Passes.
-    """
+def _time(config: Seq2SeqConfig, length: int) -> float:
+    """Milliseconds of a forward and backward pass over words of so many letters."""
     torch.manual_seed(0)
     model = make_seq2seq(VOCAB_SIZE, config)
     batch = draw_words(ROWS, length, torch.Generator().manual_seed(0))
-    fastest = float("inf")
-    for _ in range(repeats):
-        started = time.perf_counter()
+
+    def work() -> None:
         logits, target = model(batch)
         torch.nn.functional.cross_entropy(logits, target).backward()
-        fastest = min(fastest, time.perf_counter() - started)
-    return 1000 * fastest
+
+    return milliseconds(work)

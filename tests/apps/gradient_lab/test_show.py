@@ -3,9 +3,12 @@ import sys
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 
-from apps.gradient_lab.show import TOPICS
+from apps.gradient_lab.gradients import measure
+from apps.gradient_lab.recipes import recipe, with_model
+from apps.gradient_lab.show import TOPICS, Topic
 from apps.gradient_lab.topics.attending import encoder_decoder
 from apps.gradient_lab.topics.descent import gradient_descent
 from apps.gradient_lab.topics.directions import LENGTH, bidirectional, draw_letters
@@ -14,6 +17,9 @@ from apps.gradient_lab.topics.lags import gru, lstm, vanishing_gradients
 from apps.gradient_lab.topics.norms import residual_connections
 from apps.gradient_lab.topics.reversing import draw_words
 from apps.gradient_lab.topics.through_time import back_propagation
+from apps.gradient_lab.train import make_module
+from core.comparison import geometric_mean
+from core.resuming import StaysStopped
 
 SHORT = {"steps": 100, "seeds": 1}
 TINY = {
@@ -78,6 +84,24 @@ def test_a_start_that_keeps_keeps_the_gradient(cell):
     assert far[0] < far[1] < curves[name, "chrono"][-1] / curves[name, "chrono"][1]
 
 
+@pytest.mark.parametrize(("cell", "share"), [("lstm", 2e-7), ("gru", 5e-10)])
+def test_a_bias_of_one_alone_keeps_far_less_than_with_orthogonal_matrices(cell, share):
+    """The chapter's numbers: torch's start, and 1 in the gate that keeps."""
+    norms = []
+    for seed in range(3):
+        job = with_model(recipe("adding", 100, cell, "default", seed=seed), hidden_size=64)
+        torch.manual_seed(seed)
+        module = make_module(job)
+        layer = module.model.encoder.cells()[0][0]
+        layer.get_parameter("bias_ih_l0").data[64:128] = 1.0  # torch: i, f, g, o and r, z, n
+        norms.append(measure(job, module, is_trained=False)[-1]["norm"])
+    norm = geometric_mean(norms)
+    assert norm[99] / norm[1] == pytest.approx(share, rel=0.3)
+    start = TOPICS[cell].run().values["curves"][2]
+    assert start["start"] == "forget"
+    assert start["norm"][99] / start["norm"][1] > 100 * norm[99] / norm[1]
+
+
 def test_the_middle_rate_goes_furthest_down():
     losses = gradient_descent(grid=5).values["losses"]
     assert losses["0.1"] < 1e-3 < losses["0.01"] < losses["0.6"]
@@ -103,6 +127,45 @@ def test_attention_reverses_longer_words_than_a_fixed_vector():
 def test_a_training_stops_after_patience_looks_without_a_better_loss():
     assert stop_of([3.0, 2.0, 2.5, 2.1, 1.0], patience=2) == 3
     assert stop_of([3.0, 2.0, 2.5, 1.0], patience=2) == 3  # the end: it never had to stop
+
+
+class _Losses(pl.LightningModule):
+    """Logs one validation loss after the other."""
+
+    def __init__(self, losses):
+        super().__init__()
+        self.losses = iter(losses)
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.looks = 0
+
+    def training_step(self, *_):
+        return self.weight.sum()
+
+    def validation_step(self, *_):
+        self.log("val_loss", next(self.losses))
+        self.looks += 1
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+@pytest.mark.parametrize("losses", [[3, 2, 2.5, 2.1, 1], [3, 2, 2, 1.9, 2, 1.95, 1.8], [2, 1]])
+def test_the_stop_that_is_marked_is_lightnings(losses, tmp_path):
+    module = _Losses(map(float, losses))
+    trainer = pl.Trainer(
+        max_epochs=len(losses),
+        num_sanity_val_steps=0,
+        callbacks=[StaysStopped("val_loss", patience=2)],
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+    )
+    rows = torch.utils.data.DataLoader([0.0])
+    trainer.fit(module, rows, rows)
+    assert module.looks - 1 == stop_of(losses, patience=2)
 
 
 def test_a_words_target_is_the_word_backwards():
@@ -172,6 +235,16 @@ def test_what_cannot_be_drawn_is_refused_before_anything_is_measured(command, mo
         result = command("gradient-lab", "show", *words)
         assert result.code == 2
         assert told in result.err
+
+
+def test_a_missing_browser_is_told_before_anything_is_measured(command, monkeypatch, tmp_path):
+    pytest.importorskip("kaleido")
+    monkeypatch.setenv("BROWSER_PATH", str(tmp_path / "no-browser"))
+    monkeypatch.setitem(TOPICS, "lstm", Topic(lambda: pytest.fail("it was measured"), "none"))
+    result = command("gradient-lab", "show", "lstm", "--out", tmp_path, "--format", "png")
+    assert result.code == 2
+    assert "no Chromium" in result.err
+    assert "apt-get install chromium" in result.err
 
 
 def test_the_help_lists_every_topic_with_a_line(command):
