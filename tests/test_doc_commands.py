@@ -64,7 +64,7 @@ LEFT_OUT = {
     "python -m apps.": "new-app makes it; tests/test_new_app.py and test_examples.py run its verbs",
     "../demand/": "the same, in a repository of its own",
     "git apply ": "tests/test_examples.py applies it to a copy",
-    "gradient-lab show": "three to six minutes; tests/apps/gradient_lab/test_show.py makes small ones",
+    "gradient-lab show": "minutes; tests/apps/gradient_lab/test_show.py makes small ones",
     "gradient-lab report": "tests/apps/gradient_lab/test_lab_report.py makes a small one",
 }
 ORDER = ("train", "evaluate", "export", "retrain", "rollback")  # all others come last
