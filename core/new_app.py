@@ -158,18 +158,25 @@ def guide(root: Path, kind: Kind, name: str, setup: Sequence[str], folder: str) 
     Returns:
         What to try, and the five places to change, in order.
     """
-    command = f"{folder}{name.replace('_', '-')}"
-    words = (f"train --config apps/{name}/configs/small.yaml", "evaluate", "compare", "demo")
-    lines = [*setup, *(f"{command} {verb}" for verb in words)]
     return "\n".join(
         [
             f"Made apps/{name} and tests/apps/{name} in {root}.",
             "Try it on the sample:",
-            *(f"  {line}" for line in lines),
+            *(f"  {line}" for line in [*setup, *commands(name, folder)]),
             "Then change five things, in this order:",
             *places(root, kind, name),
         ]
     )
+
+
+def commands(name: str, folder: str) -> list[str]:
+    """What to try on the sample."""
+    command, config = (
+        f"{folder}{name.replace('_', '-')}",
+        f"--config apps/{name}/configs/small.yaml",
+    )
+    verbs = (f"train {config}", "evaluate", f"compare {config} --seeds 1", "demo")
+    return [f"{command} {verb}" for verb in verbs]
 
 
 def _install(root: Path) -> list[str]:
@@ -247,7 +254,11 @@ def _copy_outside(root: Path, out: Path, kind: Kind, name: str) -> None:
         built = Path(temporary) / "built"
         copy_app(root, built, kind, name)
         copy_core(root, built, kind, name)
-        write_repository(root, built, kind, name, "\n".join(places(built, kind, name)))
+        texts = {
+            "places": "\n".join(places(built, kind, name)),
+            "commands": "\n".join(commands(name, ".venv/bin/")),
+        }
+        write_repository(root, built, kind, name, **texts)
         _tidy(built)
         commit(built, kind)
         if out.exists():  # and is empty; a shell may stand in it

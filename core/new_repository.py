@@ -18,9 +18,6 @@ demo: $(READY)
 
 {check}
 test: check
-	$(BIN)/python -m pytest -m "not slow"
-
-test-all: check
 	$(BIN)/python -m pytest
 """
 README = """\
@@ -37,16 +34,16 @@ make test
 Then, on the embedded sample:
 
 ```bash
-.venv/bin/{script} train --config apps/{name}/configs/small.yaml
-make demo
+{commands}
 ```
 
 Change five things, in this order:
 
 {places}
 
-`core/` and `data/` are shared parts, `apps/{name}/` is yours. `make test` leaves out the slow
-tests; `make test-all` runs them.
+Start reading at `apps/{name}/train.py`. `core/` has what a recurrent network for any task needs,
+`data/` reads, checks, splits and windows; both have their tests here and know nothing of
+`apps/{name}/`.
 """
 WORKFLOW = """\
 name: test
@@ -64,7 +61,9 @@ jobs:
 """
 
 
-def write_repository(root: Path, built: Path, kind: Kind, name: str, places: str) -> None:
+def write_repository(
+    root: Path, built: Path, kind: Kind, name: str, *, places: str, commands: str
+) -> None:
     """Write all that a repository needs beside the app, its tests and `core/`.
 
     Args:
@@ -73,6 +72,7 @@ def write_repository(root: Path, built: Path, kind: Kind, name: str, places: str
         kind: What the app was copied from.
         name: Its name.
         places: The five places to change, a line each.
+        commands: What to try on the sample, a line each.
     """
     skipped = shutil.ignore_patterns("__pycache__")
     for part in (*AS_THEY_ARE, *(f"tests/{test}" for test in TESTS)):
@@ -89,7 +89,7 @@ def write_repository(root: Path, built: Path, kind: Kind, name: str, places: str
     makefile = (root / "Makefile").read_text(encoding="utf-8")
     write_text(built / "Makefile", own_makefile(makefile, name))
     words = {"title": name.replace("_", " ").capitalize(), "script": name.replace("_", "-")}
-    text = README.format(name=name, app=kind.app, places=places, **words)
+    text = README.format(name=name, app=kind.app, places=places, commands=commands, **words)
     write_text(built / "README.md", text)
     write_text(built / ".github" / "workflows" / "test.yml", WORKFLOW)
     for path in (*built.glob("*.toml"), *built.rglob("*.py"), *built.rglob("*.md")):
@@ -131,7 +131,7 @@ def own_makefile(text: str, name: str) -> str:
     if not found or check is None:
         raise ValueError("Makefile has no run behind setup, or no check; mend new_repository")
     head = re.sub(r"^#.*`make run`.*\n", "# `make setup`, then `make test`.\n", head)
-    phony = ".PHONY: setup demo check test test-all\n"
+    phony = ".PHONY: setup demo check test\n"
     head = re.sub(r"^\.PHONY:.*\n", phony, head, flags=re.MULTILINE)
     return head + MAKEFILE.format(name=name, check=check[0])
 
