@@ -5,6 +5,7 @@ import errno
 import importlib
 import json
 import logging
+import os
 import re
 import signal
 import sys
@@ -39,7 +40,8 @@ def run(
 ) -> NoReturn:
     """Parse the command line, call the verb's function and exit.
 
-    Exit codes: 0 done, 2 misuse or bad data (one line on standard error), 130 interrupted.
+    Exit codes: 0 done, 2 misuse or bad data (one line on standard error), 130 interrupted, 141
+    whoever read the output went away.
 
     Args:
         name: The console script.
@@ -48,9 +50,11 @@ def run(
         arguments: Instead of the process's own.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words or words[0] in ("-h", "--help"):
+    if not words:
         _print_help(name, about, verbs)
-        sys.exit(0 if words else 2)
+        sys.exit(2)
+    if words[0] in ("-h", "--help"):
+        guarded(name, lambda: _print_help(name, about, verbs))
     if words[0] == "--version":
         print(f"{name} {version(PACKAGE)}")
         sys.exit(0)
@@ -63,6 +67,10 @@ def guarded(name: str, action: Callable[[], None]) -> NoReturn:
     """Do something and exit with the codes of `run`: what the user can mend is told in one line."""
     try:
         action()
+        sys.stdout.flush()
+    except BrokenPipeError:  # `head` has read enough: nothing is left to say, at the exit neither
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except (ValueError, OSError) as error:
         _fail(name, _one_line(error))
     except KeyboardInterrupt as stop:

@@ -33,6 +33,18 @@ def test_help_of_the_apps_is_given_before_anything_heavy_is_imported() -> None:
         assert name in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [("--help", 141), ("train --help", 0), ("check --run nowhere --json", 141)],  # argparse gives 0
+)
+def test_a_reader_who_goes_away_is_no_error(words: str, code: int) -> None:
+    command = f"{sys.executable} -m apps.chatbot {words}"
+    line = f"(sleep .3; {command}; echo $? >&2) | head -c 0"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert "BrokenPipe" not in done.stderr
+    assert done.stderr.splitlines()[-1] == str(code)
+
+
 def test_a_configuration_that_is_none_is_told_in_one_line(tmp_path: Path) -> None:
     def told(text: str) -> str:
         path = tmp_path / "c.yaml"
