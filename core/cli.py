@@ -66,8 +66,7 @@ def run(
 def guarded(name: str, action: Callable[[], None]) -> NoReturn:
     """Do something and exit with the codes of `run`: what the user can mend is told in one line."""
     try:
-        action()
-        sys.stdout.flush()
+        _to_the_last_letter(action)
     except BrokenPipeError:  # `head` has read enough: nothing is left to say, at the exit neither
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
@@ -77,6 +76,16 @@ def guarded(name: str, action: Callable[[], None]) -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is ending already
         _fail(name, f"interrupted: {stop}" if str(stop) else "interrupted", code=130)
     sys.exit(0)
+
+
+def _to_the_last_letter(action: Callable[[], None]) -> None:
+    """Do something and write out what it printed: at the exit nobody could tell that it failed."""
+    try:
+        action()
+    except SystemExit:
+        sys.stdout.flush()
+        raise
+    sys.stdout.flush()
 
 
 def call(function: Callable[..., Any], words: Sequence[str], prog: str) -> Any:

@@ -6,6 +6,7 @@ import sys
 import tomllib
 from dataclasses import dataclass
 from importlib.metadata import packages_distributions
+from itertools import pairwise
 from pathlib import Path
 from token import NAME
 from tokenize import tokenize
@@ -113,20 +114,31 @@ def camel_case(name: str) -> str:
 
 
 def check_free(name: str, kind: Kind, root: Path) -> None:
-    """Refuse a name that the code to be copied gives to something else.
+    """Refuse a name that would come to stand for two things in one copied file.
 
     Raises:
-        ValueError: A variable, function or class there has it.
+        ValueError: A variable, function or class there would get the name of another one.
     """
     for folder in (root / "apps" / kind.app, root / "tests" / "apps" / kind.app):
         for path in folder.rglob("*.py"):
-            with path.open("rb") as lines:
-                words = {token.string for token in tokenize(lines.readline) if token.type == NAME}
-            if found := {name, camel_case(name)} & words:
-                raise ValueError(
-                    f"{name} is taken: {path.relative_to(root)} calls something {found.pop()}; "
-                    f"choose another name, such as {name[: LONGEST - 4]}_app"
-                )
+            words = _words(path)
+            for word in words:
+                if (new := renamed(word, kind, name)) != word and new in words:
+                    raise ValueError(
+                        f"{name} is taken: {path.relative_to(root)} calls something {new}; choose "
+                        f"another name, such as {name[: LONGEST - 4]}_app"
+                    )
+
+
+def _words(path: Path) -> set[str]:
+    """The names of a Python file, but for those behind a dot."""
+    with path.open("rb") as lines:
+        tokens = list(tokenize(lines.readline))
+    return {
+        token.string
+        for before, token in pairwise(tokens)
+        if token.type == NAME and before.string != "."
+    }
 
 
 def renamed(text: str, kind: Kind, name: str) -> str:

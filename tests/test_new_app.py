@@ -13,6 +13,7 @@ import yaml
 
 from core.new_app import guide, main, new_app
 from core.new_names import KINDS, camel_case, renamed
+from core.new_wiring import insert_once
 from tests.test_doc_commands import serve
 
 ROOT = Path(__file__).parents[1]
@@ -59,6 +60,28 @@ def test_no_word_of_the_old_app_is_left(checkout, app):
 
 
 @pytest.mark.parametrize("app", KINDS)
+def test_the_overview_has_a_card_and_a_page_of_a_copy(checkout, app):
+    root, _ = checkout
+    texts = yaml.safe_load((root / "core" / "ui" / "texts.yaml").read_text())
+    assert texts["home"][NAMES[app]].keys() == {"en", "ko"}
+    home = (root / "apps" / "home.py").read_text()
+    assert home.count(f'"{NAMES[app]}": ') == 3  # page, address, icon
+    assert (root / "apps" / "pictures" / f"{NAMES[app]}.svg").exists()
+
+
+def test_a_shared_file_that_has_changed_its_shape_is_not_guessed_at():
+    with pytest.raises(ValueError, match="2 places like"):
+        insert_once("[a]\n[a]\n", r"^\[a\]$", "x", "file")
+
+
+def test_the_cache_of_downloads_stays_where_it_is():
+    text = "$XDG_CACHE_HOME/stock-forecast ~/.cache/stock-forecast `stock-forecast train`"
+    assert renamed(text, KINDS["stock_forecast"], "sales") == (
+        "$XDG_CACHE_HOME/stock-forecast ~/.cache/stock-forecast `sales train`"
+    )
+
+
+@pytest.mark.parametrize("app", KINDS)
 def test_a_copy_boasts_of_nothing_that_it_did_not_measure(checkout, app):
     root, _ = checkout
     text = (root / "apps" / NAMES[app] / "README.md").read_text()
@@ -102,27 +125,27 @@ def test_a_place_that_is_gone_is_refused_and_nothing_is_left(tmp_path):
         (["torch", "--from", "chatbot"], "reserved"),
         (["runs", "--from", "chatbot"], "reserved"),  # git ignores it
         (["build", "--from", "chatbot"], "reserved"),
-        (["text", "--from", "chatbot"], "text is taken: apps/chatbot/"),
-        (["prices", "--from", "stock_forecast"], "prices is taken: apps/stock_forecast/"),
+        (["reply", "--from", "chatbot"], "calls something Reply"),
+        (["conftest", "--from", "chatbot"], "taken"),
+        (["new_app", "--from", "chatbot"], "taken"),
+        (["a" * 21, "--from", "chatbot"], "no name for an app"),
         (["my-app", "--from", "chatbot"], "no name for an app"),
         (["Demand", "--from", "chatbot"], "no name for an app"),
         (["_demand", "--from", "chatbot"], "no name for an app"),
         (["demand2", "--from", "gradient_lab"], "choose one of chatbot, stock_forecast"),
         (["demand2"], "--from"),
-        (["demand2", "--from", "chatbot", "--out", str(ROOT / "docs")], "not empty"),
+        (["demand2", "--from", "chatbot", "--out", "docs"], "not empty"),
         (
-            ["demand2", "--from", "chatbot", "--out", str(ROOT / "mine")],
+            ["demand2", "--from", "chatbot", "--out", "mine"],
             "choose a folder elsewhere",
         ),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(words, message, capsys):
-    with pytest.raises(SystemExit) as ended:
-        main(words)
-    told = capsys.readouterr().err
-    assert ended.value.code == 2
-    assert message in told
-    assert told.count("\n") == 1
+def test_what_cannot_be_is_refused_in_one_line(checkout, words, message):
+    done = python(checkout[0], "core.new_app", *words)  # a copy, should it not be refused
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_folder_without_the_source_tree_is_refused(tmp_path):
@@ -228,11 +251,15 @@ def test_a_repository_of_its_own_speaks_of_its_app_alone(own):
     assert [path.parent.name for path in out.glob("apps/*/__main__.py")] == [name]
     texts = yaml.safe_load((out / "core" / "ui" / "texts.yaml").read_text())
     assert set(texts) == {"common", "plots", name}
+    assert texts[name]["title"]["en"].startswith(f"{name.replace('_', ' ').capitalize()}: ")
+    assert texts[name]["title"]["ko"].startswith(f"{name.replace('_', ' ').capitalize()}: ")
     project = tomllib.loads((out / "pyproject.toml").read_text())["project"]
     script = name.replace("_", "-")
     assert project["name"] == script
     assert project["scripts"] == {script: f"apps.{name}.__main__:main"}
     assert not [path for path in tree(out / "core") if path.name.startswith("new_")]
+    assert not re.search(r"apps\.(home|run)", (out / "pyproject.toml").read_text())
+    assert "apps." not in (out / "tests" / "conftest.py").read_text().replace('f"apps.{', "")
     named = "recurrent-suite|new-app|gradient.lab"
     texts = [path for path in tree(out) if path.suffix in (".py", ".toml", ".md", ".yaml", ".yml")]
     assert [path for path in texts if re.search(named, path.read_text())] == []
