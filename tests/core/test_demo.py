@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,16 @@ def test_a_taken_port_is_named(tmp_path):
         port = other.getsockname()[1]
         with pytest.raises(ValueError, match=f"port={port} is taken"):
             open_page(tmp_path / "page.py", port)
+
+
+@pytest.mark.parametrize(("run", "shown"), [(None, []), (Path("runs/mine"), ["runs/mine"])])
+def test_the_run_is_the_scripts_only_argument(tmp_path, monkeypatch, run, shown):
+    heard = []
+    monkeypatch.setattr("streamlit.web.cli.main", lambda words, **_: heard.append(words))
+    open_page(tmp_path / "page.py", 18510, run=run)
+    words = heard[0]
+    assert words[:2] == ["run", str(tmp_path / "page.py")]
+    assert words[words.index("--") + 1 :] == shown
 
 
 def test_the_page_is_served_on_localhost_alone(tmp_path):
