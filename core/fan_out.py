@@ -37,6 +37,7 @@ import torch
 from joblib import Parallel, delayed, parallel_config, register_parallel_backend
 from joblib.externals.loky import get_reusable_executor
 
+from core.cli import PACKAGE
 from core.jobs import VARIABLE
 from core.progress import progress
 
@@ -93,7 +94,7 @@ def check_workers(workers: Workers) -> int | None:
         )
     if find_spec("ray") is None:
         raise ValueError(
-            "workers='ray': Ray is not installed; run pip install 'recurrent-suite[ray]', or give "
+            f"workers='ray': Ray is not installed; run pip install '{PACKAGE}[ray]', or give "
             "the number of processes on this machine"
         )
     return None

@@ -278,6 +278,15 @@ def test_a_repository_of_its_own_begins_with_one_commit_and_a_workflow(own):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("app", KINDS)
+def test_the_longest_name_breaks_no_line_in_a_repository_of_its_own(tmp_path, app):
+    new_app("warehouse_inventory1", app, tmp_path / "own")
+    for words in (["format", "--check"], ["check"]):
+        result = python(tmp_path / "own", "ruff", *words, "--no-cache", ".")
+        assert result.returncode == 0, result.stdout[-2000:]
+
+
+@pytest.mark.slow
 def test_a_repository_of_its_own_keeps_the_house_rules(own):
     out, _ = own
     for words in (["format", "--check"], ["check"]):
