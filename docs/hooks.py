@@ -62,8 +62,6 @@ def moved_links(readme: Path) -> str:
 
     def moved(link: re.Match[str]) -> str:
         target = (readme.parent / link[1]).resolve()
-        if target in READMES:
-            return f"../{readme_page(target)}"
         return f"../{target.relative_to(ROOT / 'docs').as_posix()}"
 
     return _LINK.sub(moved, readme.read_text(encoding="utf-8"))
