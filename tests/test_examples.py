@@ -71,7 +71,8 @@ def test_an_example_is_made_trained_and_scored(name, tmp_path):
     app, tiny, baseline = EXAMPLES[name]
     patch = f"examples/{name}/changes.patch"
     copy_tree(tmp_path)
-    python(tmp_path, "core.new_app", name, "--from", app)
+    told = python(tmp_path, "core.new_app", name, "--from", app)
+    assert "  make setup\n" in told  # these tests' environment has another checkout's commands
     git(tmp_path, "add", "--all")
     git(tmp_path, "commit", "-q", "--no-verify", "-m", "new-app")
     git(tmp_path, "apply", patch)
