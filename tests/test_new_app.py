@@ -225,7 +225,7 @@ def verbs_work(root, app):
     for words in (
         ["train", *config],
         ["evaluate"],
-        ["compare", *config, "--candidates", TWO[app], "--seeds", "1", "--run", "runs/two"],
+        ["compare", *config, "--candidates", TWO[app], "--seeds", "1", "--run", f"runs/{name}-two"],
     ):
         result = python(root, f"apps.{name}", *words)
         assert result.returncode == 0, f"{words}\n{result.stderr[-1000:]}"
