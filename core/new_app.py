@@ -18,7 +18,16 @@ from typing import NoReturn
 
 from core.cli import PACKAGE, guarded
 from core.files import write_text
-from core.new_names import KINDS, Kind, check_free, check_name, renamed, without_results, wrapped
+from core.new_names import (
+    KINDS,
+    Kind,
+    check_free,
+    check_name,
+    command_of,
+    renamed,
+    without_results,
+    wrapped,
+)
 from core.new_repository import commit, copy_core, write_repository
 from core.new_wiring import add_front_end, add_project_entries, add_texts, fixtures_of
 
@@ -171,10 +180,8 @@ def guide(root: Path, kind: Kind, name: str, setup: Sequence[str], folder: str) 
 
 def commands(name: str, folder: str) -> list[str]:
     """What to try on the sample."""
-    command, config = (
-        f"{folder}{name.replace('_', '-')}",
-        f"--config apps/{name}/configs/small.yaml",
-    )
+    command = f"{folder}{command_of(name)}"
+    config = f"--config apps/{name}/configs/small.yaml"
     verbs = (f"train {config}", "evaluate", f"compare {config} --seeds 1", "demo")
     return [f"{command} {verb}" for verb in verbs]
 

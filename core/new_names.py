@@ -113,6 +113,16 @@ def camel_case(name: str) -> str:
     return "".join(word.capitalize() for word in name.split("_"))
 
 
+def command_of(name: str) -> str:
+    """The console script, from the name of a package."""
+    return name.replace("_", "-")
+
+
+def title_of(name: str) -> str:
+    """A heading, from the name of a package."""
+    return name.replace("_", " ").capitalize()
+
+
 def check_free(name: str, kind: Kind, root: Path) -> None:
     """Refuse a name that would come to stand for two things in one copied file.
 
@@ -149,7 +159,7 @@ def renamed(text: str, kind: Kind, name: str) -> str:
         kind: What was copied.
         name: The copy's name.
     """
-    script = name.replace("_", "-")
+    script = command_of(name)
     camel = camel_case(name)
     if kind.app == "chatbot":
         changes = {
@@ -187,11 +197,11 @@ def without_results(readme: str, kind: Kind, name: str) -> str:
     by_heading = {section.partition("\n")[0].removeprefix("## "): section for section in sections}
     if missing := set(kind.measured) - by_heading.keys():
         raise ValueError(f"README of {kind.app} has no section {missing.pop()!r}; mend new_names")
-    head = re.sub(r"^# .*", f"# {name.replace('_', ' ').capitalize()}", head)
+    head = re.sub(r"^# .*", f"# {title_of(name)}", head)
     kept = [text for heading, text in by_heading.items() if heading not in kind.measured]
     own = (
         "## Results\n"
-        f"None of its own yet. `{name.replace('_', '-')} compare` and `evaluate` measure them, on "
+        f"None of its own yet. `{command_of(name)} compare` and `evaluate` measure them, on "
         "data that was held out; put the table here.\n"
     )
     return "".join([head, *kept]).rstrip() + f"\n\n{own}"

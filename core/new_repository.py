@@ -7,7 +7,7 @@ from pathlib import Path
 
 from core.cli import PACKAGE
 from core.files import write_text
-from core.new_names import Kind
+from core.new_names import Kind, command_of, title_of
 from core.new_wiring import add_texts, own_texts, without_fixtures
 
 AS_THEY_ARE = (".gitignore", "LICENSE", "requirements.lock", ".ci", "data", "apps/__init__.py")
@@ -88,7 +88,7 @@ def write_repository(
     write_text(built / "pyproject.toml", own_project(project, name))
     makefile = (root / "Makefile").read_text(encoding="utf-8")
     write_text(built / "Makefile", own_makefile(makefile, name))
-    words = {"title": name.replace("_", " ").capitalize(), "script": name.replace("_", "-")}
+    words = {"title": title_of(name), "script": command_of(name)}
     text = README.format(name=name, app=kind.app, places=places, commands=commands, **words)
     write_text(built / "README.md", text)
     write_text(built / ".github" / "workflows" / "test.yml", WORKFLOW)
@@ -108,7 +108,7 @@ def copy_core(root: Path, built: Path, kind: Kind, name: str) -> None:
 
 def own_project(text: str, name: str) -> str:
     """`pyproject.toml` of one app alone."""
-    script = name.replace("_", "-")
+    script = command_of(name)
     changes = {
         r'^description = ".*"': f'description = "{name}: a recurrent network on Lightning"',
         r"^\[project\.scripts\]\n(?:.+\n)+": (

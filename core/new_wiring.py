@@ -3,7 +3,7 @@
 import ast
 import re
 
-from core.new_names import Kind, renamed
+from core.new_names import Kind, command_of, renamed, title_of
 
 SHARED_TEXTS = ("common", "plots")
 
@@ -28,7 +28,7 @@ def insert_once(text: str, pattern: str, new: str, where: str) -> str:
 
 def add_project_entries(text: str, _: Kind, name: str) -> str:
     """`pyproject.toml` with the copy's command."""
-    script = name.replace("_", "-")
+    script = command_of(name)
     entry = f'{script} = "apps.{name}.__main__:main"\n'
     return insert_once(text, r"^\[project\.scripts\]\n", entry, "pyproject.toml")
 
@@ -41,7 +41,7 @@ def add_texts(text: str, kind: Kind, name: str) -> str:
         raise ValueError(f"core/ui/texts.yaml has no section or card {kind.section}; mend it")
     own = renamed(_without_comments_at_the_end(section[0]), kind, name)
     own = re.sub(rf"^{kind.section}:.*", f"{name}:", own)
-    words = name.replace("_", " ").capitalize()
+    words = title_of(name)
     title = r'\A(.*\n  title:\n    en: ")(.*\n    ko: ")'
     own = re.sub(title, rf"\g<1>{words}: \g<2>{words}: ", own)
     own_card = renamed(card[0], kind, name).replace(f"  {kind.section}:", f"  {name}:", 1)
@@ -58,7 +58,7 @@ def own_texts(text: str, name: str) -> str:
 
 def add_front_end(text: str, kind: Kind, name: str) -> str:
     """`apps/home.py` with the copy among its pages."""
-    script = name.replace("_", "-")
+    script = command_of(name)
     icon = re.search(rf'^    "{kind.section}": (":material/\w+:"),$', text, re.MULTILINE)
     if icon is None:
         raise ValueError(f"apps/home.py has no icon of {kind.section}; mend it")
