@@ -43,6 +43,20 @@ def test_a_series_of_every_day_is_forecast_for_every_day(stocks, tmp_path, comma
     }
 
 
+def test_each_ticker_is_dated_by_its_own_weekdays(stocks, tmp_path, command):
+    rows = pd.read_csv(stocks.data)
+    every_day, weekdays = (rows[rows["Ticker"] == ticker].copy() for ticker in "AB")
+    last = pd.Timestamp("2016-07-15")  # a Friday
+    every_day["Date"] = pd.date_range(end=last, periods=len(every_day))
+    weekdays = weekdays.iloc[-60:].copy()
+    weekdays["Date"] = pd.bdate_range(end=last, periods=60)
+    pd.concat([every_day, weekdays]).to_csv(tmp_path / "both.csv", index=False)
+    result = forecast(command, "--run", stocks.run, "--data", tmp_path / "both.csv")
+    dated = {(item["ticker"], item["horizon"]): item["date"] for item in result["forecasts"]}
+    assert dated["A", 1] == "2016-07-16"
+    assert dated["B", 1] == "2016-07-18"
+
+
 def test_a_forecast_ends_at_the_last_day_given(stocks, tmp_path, command):
     rows = pd.read_csv(stocks.data)
     rows[rows["Date"] <= "2016-03-31"].to_csv(tmp_path / "cut.csv", index=False)
